@@ -1,0 +1,186 @@
+"""Errors a user can cause, each with Stata's return code.
+
+Every error prints as one line (``message``), optionally the source line with
+a caret under the offending token and a hint, and then ``r(#);``.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """A half-open interval ``[start, end)`` of characters in ``source``."""
+
+    source: str
+    start: int
+    end: int
+
+    @property
+    def text(self) -> str:
+        """The characters covered."""
+        return self.source[self.start : self.end]
+
+
+class GllammError(Exception):
+    """Base of all errors that are the user's to mend.
+
+    Parameters
+    ----------
+    message : str
+        What was wrong, in one line.
+    span : Span, optional
+        Where in the command.
+    hint : str, optional
+        What to do about it.
+    """
+
+    rc: ClassVar[int] = 198
+
+    def __init__(self, message: str, *, span: Span | None = None, hint: str | None = None) -> None:
+        super().__init__(message)
+        self.message = message
+        self.span = span
+        self.hint = hint
+
+    def render(self) -> str:
+        """Message, marked source line and hint, then the return code."""
+        lines = [self.message]
+        if self.span is not None and self.span.end > self.span.start:
+            lines.extend(_marked_source(self.span))
+        if self.hint:
+            lines.append(f"({self.hint})")
+        lines.append(f"r({self.rc});")
+        return "\n".join(lines)
+
+
+def _marked_source(span: Span) -> list[str]:
+    """Return the source line holding the span and a line of carets under it."""
+    first = span.source.rfind("\n", 0, span.start) + 1
+    last = span.source.find("\n", span.start)
+    last = len(span.source) if last < 0 else last
+    carets = "^" * max(1, min(span.end, last) - span.start)
+    line = span.source[first:last].replace("\t", " ")
+    return [f"  {line}", "  " + " " * (span.start - first) + carets]
+
+
+class InvalidSyntax(GllammError):
+    """A command that does not parse, or options that do not fit together."""
+
+    rc = 198
+
+
+class NotSupported(GllammError):
+    """Something gllamm can do and this program cannot yet."""
+
+    rc = 198
+
+
+class VariableNotFound(GllammError):
+    """An unknown or ambiguous variable, equation or matrix."""
+
+    rc = 111
+
+
+class AlreadyDefined(GllammError):
+    """A new name that exists already."""
+
+    rc = 110
+
+
+class TypeMismatch(GllammError):
+    """A text variable where a number is needed, or the reverse."""
+
+    rc = 109
+
+
+class UnknownFunction(GllammError):
+    """A function the expression language does not have."""
+
+    rc = 133
+
+
+class UnknownCommand(GllammError):
+    """A command name that is not recognised."""
+
+    rc = 199
+
+
+class BadNumlist(GllammError):
+    """A malformed list of numbers."""
+
+    rc = 121
+
+
+class WrongLength(GllammError):
+    """A vector of starting values of the wrong length."""
+
+    rc = 189
+
+
+class NoEstimates(GllammError):
+    """Replay without a fit."""
+
+    rc = 301
+
+
+class InvalidConstraint(GllammError):
+    """A constraint that cannot be read or satisfied."""
+
+    rc = 412
+
+
+class NotNested(GllammError):
+    """Cluster identifiers that contradict the nesting."""
+
+    rc = 459
+
+
+class BadWeights(GllammError):
+    """Negative or otherwise impossible weights."""
+
+    rc = 402
+
+
+class NotConverged(GllammError):
+    """A maximisation that could not be carried out."""
+
+    rc = 430
+
+
+class BadStartingValues(GllammError):
+    """A log likelihood that cannot be computed at the starting values."""
+
+    rc = 1400
+
+
+class FileMissing(GllammError):
+    """A file that is not there."""
+
+    rc = 601
+
+
+class FileUnreadable(GllammError):
+    """A file that is there but is not what its name says."""
+
+    rc = 610
+
+
+class NoObservations(GllammError):
+    """An empty estimation sample."""
+
+    rc = 2000
+
+
+class InsufficientObservations(GllammError):
+    """Too few observations to fit anything."""
+
+    rc = 2001
+
+
+class InvalidResponse(GllammError):
+    """A response outside the domain of its family."""
+
+    rc = 459

@@ -1,0 +1,1 @@
+"""Likelihood by quadrature and its maximisation."""

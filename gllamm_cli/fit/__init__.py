@@ -1,0 +1,1 @@
+"""A fitted model as a value, and what is computed from it."""

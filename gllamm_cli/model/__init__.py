@@ -1,0 +1,1 @@
+"""What a command means: families and links, the model specification, its arrays."""

@@ -1,0 +1,1 @@
+"""Presentation of fits: Stata text, terminal, JSON."""

@@ -1,0 +1,1 @@
+"""The Stata language around gllamm: text to typed trees with source positions."""

@@ -1,0 +1,106 @@
+"""The table of families and links: names, domains, parameters, kernel codes.
+
+This is the one place that says a family or link exists. The parser, the error
+messages, the checks of the response, the kernels' dispatch and the tests read
+it. The mathematics of an entry is one inlined function in ``_ext/density.pxd``
+with the same code.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from gllamm_cli.errors import InvalidSyntax, Span
+
+
+class Domain(StrEnum):
+    """Which responses a family accepts."""
+
+    REAL = "any number"
+    COUNT = "a whole number, 0 or more"
+    PROPORTION = "between 0 and the denominator"
+    POSITIVE = "greater than 0"
+
+
+@dataclass(frozen=True, slots=True)
+class Family:
+    """A conditional distribution of the response.
+
+    ``name`` is the short name gllamm stores, ``spellings`` what users may type
+    with the number of letters that suffice, ``canonical`` its default link.
+    """
+
+    code: int
+    name: str
+    spellings: tuple[tuple[str, int], ...]
+    canonical: str
+    has_scale: bool
+    domain: Domain
+
+
+@dataclass(frozen=True, slots=True)
+class Link:
+    """A link from the conditional mean to the linear predictor.
+
+    ``code`` is None for links without a kernel: those are recognised and
+    refused by name. ``ordinal`` and ``nominal`` links bring their own family.
+    """
+
+    code: int | None
+    name: str
+    spellings: tuple[tuple[str, int], ...]
+    ordinal: bool = False
+    nominal: bool = False
+    has_scale: bool = False
+
+
+FAMILIES = (
+    Family(0, "gauss", (("gaussian", 3), ("normal", 3)), "ident", True, Domain.REAL),
+    Family(1, "binom", (("binomial", 3),), "logit", False, Domain.PROPORTION),
+    Family(2, "poiss", (("poisson", 3),), "log", False, Domain.COUNT),
+    Family(3, "gamma", (("gamma", 3),), "recip", True, Domain.POSITIVE),
+)
+
+LINKS = (
+    Link(0, "ident", (("identity", 2),)),
+    Link(1, "log", (("log", 3),)),
+    Link(2, "recip", (("reciprocal", 3),)),
+    Link(3, "logit", (("logit", 4),)),
+    Link(4, "probit", (("probit", 3),)),
+    Link(5, "cll", (("cll", 3), ("cloglog", 3))),
+    Link(6, "ll", (("ll", 2), ("loglog", 4))),
+    Link(None, "sprobit", (("sprobit", 3),), has_scale=True),
+    Link(None, "ologit", (("ologit", 3),), ordinal=True),
+    Link(None, "oprobit", (("oprobit", 3),), ordinal=True),
+    Link(None, "ocll", (("ocll", 3),), ordinal=True),
+    Link(None, "soprobit", (("soprobit", 3),), ordinal=True, has_scale=True),
+    Link(None, "mlogit", (("mlogit", 3),), nominal=True),
+    Link(None, "smlogit", (("smlogit", 3),), nominal=True, has_scale=True),
+)
+
+FAMILY_BY_NAME = {family.name: family for family in FAMILIES}
+LINK_BY_NAME = {link.name: link for link in LINKS}
+
+
+def _matches(word: str, spellings: tuple[tuple[str, int], ...]) -> bool:
+    word = word.lower()
+    return any(len(word) >= least and full.startswith(word) for full, least in spellings)
+
+
+def find_family(word: str, span: Span | None = None) -> Family:
+    """Return the family a user means by ``word`` (any case, abbreviated); r(198) if none."""
+    for family in FAMILIES:
+        if _matches(word, family.spellings):
+            return family
+    known = ", ".join(full for family in FAMILIES for full, _ in family.spellings)
+    raise InvalidSyntax(f"unknown family() {word}", span=span, hint=f"families: {known}")
+
+
+def find_link(word: str, span: Span | None = None) -> Link:
+    """Return the link a user means by ``word`` (any case, abbreviated); r(198) if none."""
+    for link in LINKS:
+        if _matches(word, link.spellings):
+            return link
+    known = ", ".join(link.spellings[0][0] for link in LINKS)
+    raise InvalidSyntax(f"unknown link() {word}", span=span, hint=f"links: {known}")

@@ -184,3 +184,15 @@ class InvalidResponse(GllammError):
     """A response outside the domain of its family."""
 
     rc = 459
+
+
+class PerfectPrediction(GllammError):
+    """A covariate that determines the outcome, so that its coefficient is infinite."""
+
+    rc = 198
+
+
+class NothingToEstimate(GllammError):
+    """A model without parameters."""
+
+    rc = 498

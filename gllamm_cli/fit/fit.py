@@ -8,41 +8,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from gllamm_cli.estimate.records import IterationRecord as IterationRecord
+from gllamm_cli.model.names import ParameterName as ParameterName
+
 if TYPE_CHECKING:
     from gllamm_cli.model.spec import ModelSpec
 
 FloatArray = NDArray[np.float64]
-
-
-@dataclass(frozen=True, slots=True)
-class ParameterName:
-    """``[equation]name`` and the block of e(b) it belongs to.
-
-    ``block`` is one of ``fixed``, ``scale``, ``loading``, ``diagonal`` (standard
-    deviation or diagonal Cholesky element) and ``offdiagonal``. ``effects`` are
-    the numbers of the latent variables concerned (counted over all levels, for
-    an off-diagonal element row first), ``variable`` the loading's variable.
-    """
-
-    equation: str
-    name: str
-    block: str
-    effects: tuple[int, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class IterationRecord:
-    """One line of the iteration log.
-
-    ``stage`` is ``adaptive`` (nodes are refreshed between steps) or ``newton``;
-    ``scaled_gradient`` is g'H^-1 g, ``remark`` "not concave", "backed up" or "".
-    """
-
-    stage: str
-    number: int
-    log_likelihood: float
-    scaled_gradient: float
-    remark: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,10 +8,18 @@ with the same code.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import TYPE_CHECKING
 
 from gllamm_cli.errors import InvalidSyntax, Span
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    FloatArray = NDArray[np.float64]
 
 
 class Domain(StrEnum):
@@ -39,17 +47,65 @@ class Family:
     domain: Domain
 
 
+def _identity(mean: FloatArray) -> FloatArray:
+    return mean
+
+
+def _log(mean: FloatArray) -> FloatArray:
+    import numpy as np
+
+    return np.log(mean)
+
+
+def _reciprocal(mean: FloatArray) -> FloatArray:
+    return 1.0 / mean
+
+
+def _logit(mean: FloatArray) -> FloatArray:
+    import numpy as np
+
+    return np.log(mean) - np.log1p(-mean)
+
+
+def _probit(mean: FloatArray) -> FloatArray:
+    # Imported late: the parser reads this table and must start fast.
+    from scipy.special import ndtri
+
+    return ndtri(mean)
+
+
+def _complementary_log_log(mean: FloatArray) -> FloatArray:
+    import numpy as np
+
+    return np.log(-np.log1p(-mean))
+
+
+def _log_log(mean: FloatArray) -> FloatArray:
+    import numpy as np
+
+    return np.log(-np.log(mean))
+
+
+REAL = (-float("inf"), float("inf"))
+POSITIVE = (0.0, float("inf"))
+UNIT = (0.0, 1.0)
+
+
 @dataclass(frozen=True, slots=True)
 class Link:
     """A link from the conditional mean to the linear predictor.
 
     ``code`` is None for links without a kernel: those are recognised and
     refused by name. ``ordinal`` and ``nominal`` links bring their own family.
+    ``predictor`` maps means, which lie in the open interval ``means``, to
+    linear predictors; its inverse is in ``_ext/density.pxd``.
     """
 
     code: int | None
     name: str
     spellings: tuple[tuple[str, int], ...]
+    predictor: Callable[[FloatArray], FloatArray] | None = None
+    means: tuple[float, float] = REAL
     ordinal: bool = False
     nominal: bool = False
     has_scale: bool = False
@@ -63,13 +119,13 @@ FAMILIES = (
 )
 
 LINKS = (
-    Link(0, "ident", (("identity", 2),)),
-    Link(1, "log", (("log", 3),)),
-    Link(2, "recip", (("reciprocal", 3),)),
-    Link(3, "logit", (("logit", 4),)),
-    Link(4, "probit", (("probit", 3),)),
-    Link(5, "cll", (("cll", 3), ("cloglog", 3))),
-    Link(6, "ll", (("ll", 2), ("loglog", 4))),
+    Link(0, "ident", (("identity", 2),), _identity, REAL),
+    Link(1, "log", (("log", 3),), _log, POSITIVE),
+    Link(2, "recip", (("reciprocal", 3),), _reciprocal, POSITIVE),
+    Link(3, "logit", (("logit", 4),), _logit, UNIT),
+    Link(4, "probit", (("probit", 3),), _probit, UNIT),
+    Link(5, "cll", (("cll", 3), ("cloglog", 3)), _complementary_log_log, UNIT),
+    Link(6, "ll", (("ll", 2), ("loglog", 4)), _log_log, UNIT),
     Link(None, "sprobit", (("sprobit", 3),), has_scale=True),
     Link(None, "ologit", (("ologit", 3),), ordinal=True),
     Link(None, "oprobit", (("oprobit", 3),), ordinal=True),

@@ -1,0 +1,189 @@
+"""Placement of the nodes of adaptive quadrature by posterior moments.
+
+The standardised latent variables v = (v_1, ..., v_M), lowest level first, of a
+unit and its ancestors have posterior mean m and covariance S. With the
+factorisation S = U D U', U unit upper triangular, the nodes are
+
+    v = U e,   e_i = a_i + sqrt(d_i) x_i,   U a = m,
+
+x being the standard nodes: a unit's nodes follow those of the units above it
+through the posterior regression of the lower on the higher latent variables.
+(Rabe-Hesketh, Skrondal and Pickles 2005, Journal of Econometrics 128, with
+the factorisation of gllamm's own engine.)
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    from gllamm_cli.estimate.engine import Engine
+    from gllamm_cli.model.design import Design
+
+FloatArray = NDArray[np.float64]
+
+LEAST_SCALE = 1e-5
+LARGEST_SHRINKAGE = 4.0
+"""Factor by which a scale may shrink in one refresh.
+
+When a posterior is narrower than the distance between nodes its moments are
+those of a single node, with a variance near zero; following them would lose
+the posterior altogether. The bound does not change the fixed point.
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class LevelPlacement:
+    """Nodes of one level's units: shift a, scale sqrt(d) and rows of U.
+
+    ``shift`` and ``scale`` are (units, n), ``mix`` is (units, n, M): row i of U
+    for the level's i-th latent variable, columns counting all latent variables.
+    """
+
+    shift: FloatArray
+    scale: FloatArray
+    mix: FloatArray
+
+
+@dataclass(frozen=True, slots=True)
+class Placement:
+    """Nodes of all levels, lowest first."""
+
+    levels: tuple[LevelPlacement, ...]
+
+    def arrays(self) -> list[tuple[FloatArray, FloatArray, FloatArray]]:
+        """Return the arrays in the kernel's order."""
+        return [(level.shift, level.scale, level.mix) for level in self.levels]
+
+
+def standard_placement(design: Design) -> Placement:
+    """Nodes of ordinary quadrature: a = 0, d = 1, U = I."""
+    n_latent = [level.rule.nodes.shape[1] for level in design.levels]
+    total = sum(n_latent)
+    levels = []
+    below = 0
+    for level, n in zip(design.levels, n_latent, strict=True):
+        mix = np.zeros((level.n_units, n, total))
+        mix[:, np.arange(n), below + np.arange(n)] = 1.0
+        levels.append(
+            LevelPlacement(np.zeros((level.n_units, n)), np.ones((level.n_units, n)), mix)
+        )
+        below += n
+    return Placement(tuple(levels))
+
+
+def _unpack(moments: FloatArray, own: int, below: int, total: int) -> tuple[FloatArray, FloatArray]:
+    """First moments (units, own) and raw second moments (units, own, total) of a level's units.
+
+    Only columns from ``below`` on are filled.
+    """
+    first = moments[:, :own]
+    second = np.zeros((len(moments), own, total))
+    packed = own
+    for i in range(own):
+        for j in range(i + 1):
+            second[:, i, below + j] = moments[:, packed]
+            second[:, j, below + i] = moments[:, packed]
+            packed += 1
+    for m in range(below + own, total):
+        second[:, :, m] = moments[:, packed : packed + own]
+        packed += own
+    return first, second
+
+
+def refresh(design: Design, moments: tuple[FloatArray, ...], old: Placement) -> Placement:
+    """Place the nodes by posterior moments computed with the nodes of ``old``.
+
+    Works from the top level down, because the factorisation starts with the
+    highest latent variable and lower levels need that of their ancestors.
+    """
+    n_latent = [level.rule.nodes.shape[1] for level in design.levels]
+    total = sum(n_latent)
+    placements: list[LevelPlacement] = []
+    # Of the level above, gathered to the units at hand: mean, shift, d and U of higher variables.
+    mean = shift = variance = np.zeros((1, total))
+    mix = np.zeros((1, total, total))
+    below = total
+    for k in reversed(range(len(design.levels))):
+        level, own = design.levels[k], n_latent[k]
+        below -= own
+        if k + 1 < len(design.levels):
+            mean, shift, variance, mix = (x[level.parent] for x in (mean, shift, variance, mix))
+        else:
+            mean, shift, variance, mix = (
+                np.repeat(x, level.n_units, axis=0) for x in (mean, shift, variance, mix)
+            )
+        first, second = _unpack(moments[k], own, below, total)
+        mean[:, below : below + own] = first
+        covariance = second - first[:, :, None] * mean[:, None, :]
+        for i in reversed(range(own)):
+            column = below + i
+            for j in reversed(range(column + 1, total)):
+                inner = sum(
+                    mix[:, column, h] * mix[:, j, h] * variance[:, h] for h in range(j + 1, total)
+                )
+                mix[:, column, j] = (covariance[:, i, j] - inner) / variance[:, j]
+            d = covariance[:, i, column].copy()
+            for j in range(column + 1, total):
+                rest = d - mix[:, column, j] ** 2 * variance[:, j]
+                mix[:, column, j] = np.where(rest > 0.0, mix[:, column, j], 0.0)
+                d = np.where(rest > 0.0, rest, d)
+            least = np.maximum(LEAST_SCALE, old.levels[k].scale[:, i] / LARGEST_SHRINKAGE)
+            variance[:, column] = np.maximum(d, least**2)
+            mix[:, column, column] = 1.0
+            shift[:, column] = mean[:, column] - sum(
+                mix[:, column, j] * shift[:, j] for j in range(column + 1, total)
+            )
+        own_columns = slice(below, below + own)
+        placements.append(
+            LevelPlacement(
+                np.ascontiguousarray(shift[:, own_columns]),
+                np.sqrt(variance[:, own_columns]),
+                np.ascontiguousarray(mix[:, own_columns, :]),
+            )
+        )
+    return Placement(tuple(placements[::-1]))
+
+
+@dataclass(frozen=True, slots=True)
+class Settled:
+    """Nodes after refreshing at fixed parameters.
+
+    ``log_likelihood`` is that of the nodes before the last refresh; ``passes``
+    the number of evaluations; ``settled`` False if the limit was reached.
+    """
+
+    placement: Placement
+    log_likelihood: float
+    passes: int
+    settled: bool
+
+
+def settle(
+    engine: Engine,
+    theta: FloatArray,
+    placement: Placement,
+    *,
+    tolerance: float = 1e-8,
+    most_passes: int = 118,
+) -> Settled:
+    """Refresh the nodes at fixed parameters until the log likelihood stays put.
+
+    Stops when it changes by at most ``tolerance`` relatively. -inf is returned
+    if it cannot be computed.
+    """
+    previous = np.inf
+    for passes in range(1, most_passes + 1):
+        evaluation = engine.evaluate(theta, placement, moments=True)
+        value = evaluation.log_likelihood
+        if evaluation.moments is None or not np.isfinite(value):
+            return Settled(placement, -np.inf, passes, False)
+        placement = refresh(engine.design, evaluation.moments, placement)
+        if abs(value - previous) <= tolerance * abs(value):
+            return Settled(placement, value, passes, True)
+        previous = value
+    return Settled(placement, value, most_passes, False)

@@ -1,0 +1,55 @@
+"""The log likelihood of a latent variable model as the maximiser sees it."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gllamm_cli.estimate.adapt import Placement, settle, standard_placement
+from gllamm_cli.estimate.engine import Engine
+from gllamm_cli.model.constraints import Reduction
+
+FloatArray = NDArray[np.float64]
+
+
+class LatentObjective:
+    """Log likelihood in the free parameters, by ordinary or adaptive quadrature.
+
+    Attributes
+    ----------
+    placement
+        Present nodes; None for ordinary quadrature.
+    settled
+        False if the nodes did not settle at the last refresh.
+    """
+
+    def __init__(self, engine: Engine, reduction: Reduction, adaptive: bool) -> None:
+        self._engine = engine
+        self._reduction = reduction
+        self.placement: Placement | None = standard_placement(engine.design) if adaptive else None
+        self.settled = True
+
+    def value(self, point: FloatArray) -> float:
+        """Log likelihood with the present nodes."""
+        theta = self._reduction.full(point)
+        return self._engine.evaluate(theta, self.placement).log_likelihood
+
+    def settle(self, point: FloatArray) -> None:
+        """Refresh adaptive nodes at ``point`` until they stay put."""
+        if self.placement is None:
+            return
+        outcome = settle(self._engine, self._reduction.full(point), self.placement)
+        self.placement = outcome.placement
+        self.settled = outcome.settled
+
+    def derivatives(self, point: FloatArray) -> tuple[float, FloatArray, FloatArray]:
+        """Log likelihood, score and Hessian in the free parameters."""
+        evaluation = self._engine.evaluate(
+            self._reduction.full(point), self.placement, derivatives=True
+        )
+        n = len(point)
+        if not np.isfinite(evaluation.log_likelihood):
+            return -np.inf, np.zeros(n), np.zeros((n, n))
+        score, hessian = evaluation.derivatives()
+        T = self._reduction.T
+        return evaluation.log_likelihood, T.T @ score, T.T @ hessian @ T

@@ -1,0 +1,46 @@
+"""Covariance of the estimates and the conditioning of the information."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.linalg import eigh, eigvalsh, qr
+
+FloatArray = NDArray[np.float64]
+
+SINGULAR = 1e-13
+"""Eigenvalue of the information in unit-diagonal scale that counts as zero."""
+
+
+def invert_information(hessian: FloatArray) -> FloatArray:
+    """Covariance matrix as the inverse of the observed information, -Hessian (S, S).
+
+    Works in unit-diagonal scale; directions in which the log likelihood does
+    not curve down get no variance (the caller reports them).
+    """
+    if not len(hessian):
+        return np.zeros((0, 0))
+    information = -hessian
+    diagonal = np.diag(information)
+    scale = 1.0 / np.sqrt(np.where(diagonal > 0.0, diagonal, 1.0))
+    values, vectors = eigh(information * np.outer(scale, scale))
+    used = values > SINGULAR * max(values[-1], SINGULAR)
+    inverse = (vectors[:, used] / values[used]) @ vectors[:, used].T
+    return np.asarray(inverse * np.outer(scale, scale))
+
+
+def condition_number(hessian: FloatArray, T: FloatArray) -> float | None:
+    """sqrt(largest / smallest eigenvalue) of the information; None if not positive definite.
+
+    With constraints b = T s + a the information is taken in an orthonormal
+    basis of the columns of T, so that the number does not depend on which
+    parameters are called free.
+    """
+    if not len(hessian):
+        return None
+    _, R = qr(T, mode="economic")
+    inverse = np.linalg.inv(R)
+    values = eigvalsh(-(inverse.T @ hessian @ inverse))
+    if values[0] <= 0.0:
+        return None
+    return float(np.sqrt(values[-1] / values[0]))

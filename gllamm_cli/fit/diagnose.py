@@ -1,0 +1,99 @@
+"""What the user must be told about a fit."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gllamm_cli.estimate.adapt import Placement, settle, standard_placement
+from gllamm_cli.estimate.engine import Engine
+from gllamm_cli.estimate.maximise import Maximum, flat_direction
+from gllamm_cli.fit.fit import Fit
+from gllamm_cli.model.constraints import Reduction
+from gllamm_cli.model.design import Design
+from gllamm_cli.model.parameters import Parameters
+from gllamm_cli.model.quadrature import product_rule
+from gllamm_cli.model.spec import ModelSpec
+
+FloatArray = NDArray[np.float64]
+
+BOUNDARY = 1e-4
+"""Standard deviation of a latent variable that counts as zero."""
+NOTABLE = 0.05
+"""Error of the log likelihood from quadrature that is reported."""
+MOST_NODES = 4096
+
+
+def maximum_notes(
+    maximum: Maximum, reduction: Reduction, parameters: Parameters
+) -> tuple[str, ...]:
+    """Notes on convergence and identification."""
+    notes = []
+    if not maximum.converged:
+        notes.append("convergence not achieved")
+    if not maximum.concave and len(maximum.hessian):
+        direction = flat_direction(maximum.hessian)
+        names = reduction.free_names(parameters.names)
+        if direction is not None:
+            involved = [
+                name for name, size in zip(names, direction, strict=True) if abs(size) > 0.1
+            ]
+            notes.append(
+                "the log likelihood does not curve down in every direction; not identified, or "
+                "at a boundary: " + ", ".join(involved)
+            )
+    return tuple(notes)
+
+
+def boundary_notes(fit: Fit) -> tuple[str, ...]:
+    """Notes on variances estimated as zero."""
+    notes = []
+    for k in fit.block("diagonal"):
+        name = fit.names[k]
+        effect = fit.spec.latent[name.effects[0] - 1]
+        if fit.free[k] and abs(fit.estimates[k]) < BOUNDARY:
+            given = " given the effects before it" if effect.index > 1 else ""
+            notes.append(
+                f"variance of random effect {effect.index} at level {effect.level}{given} is on the "
+                "boundary (zero): its standard error has no meaning, and a likelihood-ratio test "
+                "of it refers to a 50:50 mixture of chi-squared distributions"
+            )
+    return tuple(notes)
+
+
+def _finer(design: Design, spec: ModelSpec, factor: int) -> Design | None:
+    """The same design with ``factor`` times the points per latent variable; None if too many."""
+    levels = tuple(
+        replace(level, rule=product_rule(tuple(factor * effect.points for effect in named.latent)))
+        for level, named in zip(design.levels, spec.levels, strict=True)
+    )
+    total = np.prod([len(level.rule.log_weights) for level in levels])
+    return replace(design, levels=levels) if total <= MOST_NODES else None
+
+
+def quadrature_notes(engine: Engine, fit: Fit, placement: Placement | None) -> tuple[str, ...]:
+    """Compare the log likelihood with that of adaptive quadrature with twice the points."""
+    finer = _finer(engine.design, fit.spec, 2)
+    if finer is None:
+        return ()
+    check = Engine(finer, engine.parameters, engine.threads)
+    if placement is None:
+        accurate = settle(
+            check, fit.estimates, standard_placement(finer), tolerance=1e-6, most_passes=30
+        ).log_likelihood
+    else:
+        accurate = check.evaluate(fit.estimates, placement).log_likelihood
+    if not np.isfinite(accurate) or abs(fit.log_likelihood - accurate) < NOTABLE:
+        return ()
+    if placement is None:
+        return (
+            f"ordinary quadrature is unreliable here: at these estimates the log likelihood is "
+            f"{accurate:.4f} by adaptive quadrature with twice the points, not "
+            f"{fit.log_likelihood:.4f}; use adapt",
+        )
+    return (
+        f"with twice the quadrature points the log likelihood at these estimates is "
+        f"{accurate:.4f}; use more points with nip()",
+    )

@@ -1,0 +1,290 @@
+"""From a specification and data to the arrays the engine reads.
+
+Rows are sorted once by (top-level id, ..., lowest id, original order); a unit
+of level k is the combination of its own id and all higher ids, so identifiers
+need only be unique within the next level up.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import gammaln
+
+from gllamm_cli.errors import BadWeights
+from gllamm_cli.model.families import FAMILY_BY_NAME, LINK_BY_NAME, Domain
+from gllamm_cli.model.quadrature import Rule, product_rule
+from gllamm_cli.model.sample import check_covariates, check_response, estimation_rows
+from gllamm_cli.model.spec import CONSTANT, ModelSpec
+
+if TYPE_CHECKING:
+    from gllamm_cli.data import Dataset
+
+FloatArray = NDArray[np.float64]
+IndexArray = NDArray[np.int64]
+
+ROWS_PER_BLOCK = 1024
+MOST_BLOCKS = 128
+
+
+@dataclass(frozen=True, slots=True)
+class DesignLevel:
+    """Units of one level above the rows.
+
+    Attributes
+    ----------
+    first : (units + 1,)
+        Unit j consists of the units ``first[j]:first[j + 1]`` of the level below.
+    weight : (units,)
+        Frequency weights, exponents of the units' contributions.
+    rule
+        Standard nodes for the latent variables of the level.
+    parent : (units,)
+        Unit of the next level up; empty at the top.
+    """
+
+    first: IndexArray
+    weight: FloatArray
+    rule: Rule
+    parent: IndexArray
+
+    @property
+    def n_units(self) -> int:
+        """Number of units."""
+        return len(self.weight)
+
+
+@dataclass(frozen=True)
+class Design:
+    """The estimation sample as sorted, contiguous arrays; N rows.
+
+    Attributes
+    ----------
+    rows : (N,)
+        Positions in the data, in sorted order.
+    y, denominator, offset, row_weight : (N,)
+    constant : (N,)
+        Part of the log density that depends on the response only.
+    total_weight : (N,)
+        Product of the weights of a row and of all units it belongs to.
+    columns : dict
+        Every variable of the linear predictor, each (N,).
+    levels
+        Levels 2 to L, lowest first.
+    """
+
+    family: int
+    link: int
+    has_scale: bool
+    rows: IndexArray
+    y: FloatArray
+    denominator: FloatArray
+    offset: FloatArray
+    row_weight: FloatArray
+    total_weight: FloatArray
+    columns: dict[str, FloatArray]
+    levels: tuple[DesignLevel, ...]
+
+    @cached_property
+    def constant(self) -> FloatArray:
+        """Part of the log density that depends on the response only."""
+        domain = next(f.domain for f in FAMILY_BY_NAME.values() if f.code == self.family)
+        if domain is Domain.COUNT:
+            return np.asarray(-gammaln(self.y + 1.0))
+        if domain is Domain.PROPORTION:
+            n, y = self.denominator, self.y
+            combinations = gammaln(n + 1.0) - gammaln(y + 1.0) - gammaln(n - y + 1.0)
+            return np.where(n > 1.0, combinations, 0.0)
+        return np.zeros_like(self.y)
+
+    @property
+    def n_rows(self) -> int:
+        """Number of rows."""
+        return len(self.y)
+
+    @cached_property
+    def n_units(self) -> tuple[float, ...]:
+        """Units per level as gllamm counts them: sums of products of frequency weights."""
+        counts = [float(self.total_weight.sum())]
+        weight = np.ones(1)
+        above: list[float] = []
+        for k, level in reversed(list(enumerate(self.levels))):
+            higher = weight[level.parent] if k + 1 < len(self.levels) else 1.0
+            weight = level.weight * higher
+            above.append(float(weight.sum()))
+        return tuple(counts + above[::-1])
+
+    def matrix(self, names: tuple[str, ...]) -> FloatArray:
+        """Columns of the linear predictor side by side, (N, len(names))."""
+        return np.column_stack([self.columns[name] for name in names]).reshape(
+            self.n_rows, len(names)
+        )
+
+    def sparse_rows(
+        self, names: tuple[str, ...]
+    ) -> tuple[IndexArray, NDArray[np.int32], FloatArray]:
+        """Columns compressed by rows: starts (N + 1,), column numbers, values."""
+        dense = self.matrix(names) if names else np.zeros((self.n_rows, 0))
+        filled = dense != 0.0
+        start = np.zeros(self.n_rows + 1, dtype=np.int64)
+        np.cumsum(filled.sum(axis=1), out=start[1:])
+        return start, np.nonzero(filled)[1].astype(np.int32), dense[filled]
+
+    @cached_property
+    def blocks(self) -> IndexArray:
+        """Borders of blocks of top-level units with about equal numbers of rows.
+
+        They depend on the data alone, so sums taken block by block do not
+        depend on the number of threads.
+        """
+        first_row = np.arange(self.levels[-1].n_units + 1)
+        for level in reversed(self.levels):
+            first_row = level.first[first_row]
+        n_blocks = min(MOST_BLOCKS, self.levels[-1].n_units)
+        targets = np.arange(1, n_blocks) * (self.n_rows / n_blocks)
+        inner = np.searchsorted(first_row, targets)
+        return np.unique(np.concatenate([[0], inner, [self.levels[-1].n_units]])).astype(np.int64)
+
+    def without_latent_variables(self) -> Design:
+        """Return the same rows as a one-level model, each with its total weight.
+
+        Rows are grouped into artificial units without latent variables so that
+        the engine runs unchanged.
+        """
+        first = np.unique(np.append(np.arange(0, self.n_rows, ROWS_PER_BLOCK), self.n_rows))
+        level = DesignLevel(
+            first.astype(np.int64),
+            np.ones(len(first) - 1),
+            product_rule(()),
+            np.zeros(0, dtype=np.int64),
+        )
+        # Built afresh: cached blocks belong to the clusters.
+        return replace(self, row_weight=self.total_weight, levels=(level,))
+
+
+def _unit_starts(ids: list[FloatArray]) -> list[IndexArray]:
+    """Row at which each unit starts, per level, for ids (lowest level first) of sorted rows."""
+    n = len(ids[0])
+    changed = np.zeros(n, dtype=bool)
+    changed[0] = True
+    starts: list[IndexArray] = []
+    for id_ in reversed(ids):
+        changed = changed.copy()
+        changed[1:] |= id_[1:] != id_[:-1]
+        starts.append(np.flatnonzero(changed).astype(np.int64))
+    return starts[::-1]
+
+
+def _unit_weights(variable: str, unit: str, weight: FloatArray, start: IndexArray) -> FloatArray:
+    """Weights of units, checked to be constant within each."""
+    low = np.minimum.reduceat(weight, start)
+    high = np.maximum.reduceat(weight, start)
+    if (low != high).any():
+        raise BadWeights(
+            f"weight variable {variable} varies within {unit}",
+            hint="a weight of a level must be the same in all rows of a unit",
+        )
+    return low
+
+
+def nesting_notes(spec: ModelSpec, dataset: Dataset, rows: IndexArray) -> list[str]:
+    """Say where an id occurs in several higher units, which may be a mistake."""
+    notes = []
+    ids = [dataset.column(level.unit)[rows] for level in spec.levels]
+    for k in range(len(ids) - 1):
+        pairs = np.unique(np.column_stack(ids[k:]), axis=0)
+        distinct = len(np.unique(ids[k]))
+        if len(pairs) > distinct:
+            unit, higher = spec.levels[k].unit, spec.levels[k + 1].unit
+            notes.append(
+                f"{unit} is not nested in {higher}: {distinct} values of {unit} form {len(pairs)} "
+                f"level {k + 2} units, one for each combination with {higher}"
+            )
+    return notes
+
+
+def build_design(spec: ModelSpec, dataset: Dataset) -> tuple[Design, ModelSpec, tuple[str, ...]]:
+    """Select, check and sort the rows.
+
+    Returns the design, the specification without collinear covariates, and
+    notes on what was left out.
+
+    Raises
+    ------
+    NoObservations, InsufficientObservations
+        Nothing, or one row, is left.
+    InvalidResponse
+        A response outside the domain of the family.
+    BadWeights
+        Negative weights, or weights that vary within their unit.
+    """
+    rows, notes = estimation_rows(spec, dataset)
+
+    def column(name: str) -> FloatArray:
+        return dataset.column(name)[rows]
+
+    ids = [column(level.unit) for level in spec.levels]
+    notes.extend(nesting_notes(spec, dataset, rows))
+    rows = rows[np.lexsort(ids)] if ids else rows
+    ids = [column(level.unit) for level in spec.levels]
+    starts = _unit_starts(ids) if ids else []
+
+    weights = {level: column(variable) for level, variable in spec.weights}
+    for level_number, variable in spec.weights:
+        if (weights[level_number] < 0).any():
+            raise BadWeights(f"weight variable {variable} has negative values")
+    total_weight = np.ones(len(rows))
+    for weight in weights.values():
+        total_weight = total_weight * weight
+    if (np.floor(total_weight) != total_weight).any():
+        notes.append("weights are non-integer")
+
+    levels = []
+    for k, level in enumerate(spec.levels):
+        start = starts[k]
+        below = starts[k - 1] if k else np.arange(len(rows))
+        first = np.append(np.searchsorted(below, start), len(below)).astype(np.int64)
+        parent = (
+            np.searchsorted(starts[k + 1], start, side="right") - 1
+            if k + 1 < len(starts)
+            else np.zeros(0)
+        ).astype(np.int64)
+        variable = dict(spec.weights).get(level.number)
+        weight = (
+            np.ones(len(start))
+            if variable is None
+            else _unit_weights(variable, level.unit, weights[level.number], start)
+        )
+        rule = product_rule(tuple(effect.points for effect in level.latent))
+        levels.append(DesignLevel(first, weight, rule, parent))
+
+    y = column(spec.depvar)
+    response = spec.response
+    denominator = column(response.denominator) if response.denominator else np.ones(len(rows))
+    notes.extend(check_response(spec, y, denominator))
+    spec, dropped = check_covariates(spec, y, denominator, {n: column(n) for n in spec.covariates})
+    notes.extend(dropped)
+
+    names = dict.fromkeys([*spec.covariates, *(v for e in spec.latent for v in e.variables)])
+    columns = {name: column(name) for name in names if name != CONSTANT}
+    columns[CONSTANT] = np.ones(len(rows))
+    link = LINK_BY_NAME[response.link].code
+    assert link is not None, "links without a kernel are refused when the command is resolved"
+    design = Design(
+        family=FAMILY_BY_NAME[response.family].code,
+        link=link,
+        has_scale=spec.has_scale,
+        rows=rows,
+        y=y,
+        denominator=denominator,
+        offset=column(spec.offset) if spec.offset else np.zeros(len(rows)),
+        row_weight=weights.get(1, np.ones(len(rows))),
+        total_weight=total_weight,
+        columns=columns,
+        levels=tuple(levels),
+    )
+    return design, spec, tuple(notes)

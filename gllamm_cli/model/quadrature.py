@@ -1,0 +1,45 @@
+"""Quadrature rules for standard normal latent variables."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+from itertools import product
+
+import numpy as np
+from numpy.typing import NDArray
+
+FloatArray = NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """Nodes and log weights of a rule for N(0, I_d).
+
+    Attributes
+    ----------
+    nodes : (n, d)
+    log_weights : (n,)
+    """
+
+    nodes: FloatArray
+    log_weights: FloatArray
+
+
+@lru_cache(maxsize=64)
+def gauss_hermite(points: int) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """Nodes and log weights of the probabilists' Gauss-Hermite rule.
+
+    Exact for polynomials of degree ``2 * points - 1`` under N(0, 1).
+    """
+    nodes, weights = np.polynomial.hermite.hermgauss(points)
+    log_weights = np.log(weights) - 0.5 * np.log(np.pi)
+    return tuple((np.sqrt(2.0) * nodes).tolist()), tuple(log_weights.tolist())
+
+
+def product_rule(points: tuple[int, ...]) -> Rule:
+    """Tensor product of Gauss-Hermite rules, one per dimension; one node if there are none."""
+    rules = [gauss_hermite(n) for n in points]
+    nodes = np.array(list(product(*(nodes for nodes, _ in rules))), dtype=np.float64)
+    weights = np.array([sum(w) for w in product(*(weights for _, weights in rules))])
+    return Rule(nodes.reshape(len(weights), len(points)), weights.astype(np.float64))

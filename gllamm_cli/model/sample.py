@@ -1,0 +1,162 @@
+"""Which rows are used, and whether response and covariates can be modelled at all."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gllamm_cli.errors import (
+    InsufficientObservations,
+    InvalidResponse,
+    NoObservations,
+    PerfectPrediction,
+)
+from gllamm_cli.model.families import FAMILY_BY_NAME, Domain
+from gllamm_cli.model.spec import CONSTANT, ModelSpec
+from gllamm_cli.stata.evaluate import sample_mask
+
+if TYPE_CHECKING:
+    from gllamm_cli.data import Dataset
+
+FloatArray = NDArray[np.float64]
+IndexArray = NDArray[np.int64]
+
+COLLINEAR = 1e-9
+"""Relative length of what a covariate adds to those before it, below which it is collinear."""
+
+
+def _roles(spec: ModelSpec) -> dict[str, str]:
+    """Map every variable that must not be missing to what it is for."""
+    roles: dict[str, str] = {}
+    for name in (spec.depvar, *spec.covariates):
+        roles.setdefault(name, "the response or covariates")
+    for name in (spec.response.denominator, spec.offset):
+        if name is not None:
+            roles.setdefault(name, "the denominator or offset")
+    for level in spec.levels:
+        roles.setdefault(level.unit, f"cluster variable {level.unit}")
+    for _, name in spec.weights:
+        roles.setdefault(name, f"weight variable {name}")
+    for effect in spec.latent:
+        for name in effect.variables:
+            if name != CONSTANT:
+                roles.setdefault(name, "variables of eqs()")
+    return roles
+
+
+def estimation_rows(spec: ModelSpec, dataset: Dataset) -> tuple[IndexArray, list[str]]:
+    """Return positions of the rows in the sample, and notes on rows left out."""
+    selected = np.asarray(sample_mask(dataset, spec.sample), dtype=bool)
+    if not selected.any():
+        raise NoObservations(
+            "no observations", hint="the if or in qualifier selects no row of the data"
+        )
+    usable = selected.copy()
+    notes: list[str] = []
+    reasons: dict[str, int] = {}
+    for name, role in _roles(spec).items():
+        missing = usable & ~np.isfinite(dataset.column(name))
+        if missing.any():
+            reasons[role] = reasons.get(role, 0) + int(missing.sum())
+            usable &= ~missing
+    notes.extend(
+        f"{count} observation{'s' if count > 1 else ''} omitted: missing values in {role}"
+        for role, count in reasons.items()
+    )
+    n = int(usable.sum())
+    if n == 0:
+        raise NoObservations("no observations", hint="; ".join(notes))
+    if n == 1:
+        raise InsufficientObservations("insufficient observations", hint="only one row is left")
+    return np.flatnonzero(usable).astype(np.int64), notes
+
+
+def check_response(spec: ModelSpec, y: FloatArray, denominator: FloatArray) -> list[str]:
+    """Raise InvalidResponse for values outside the family's domain; note odd but legal ones."""
+    family = FAMILY_BY_NAME[spec.response.family]
+    name = spec.depvar
+    if family.domain is Domain.COUNT:
+        if (y < 0).any():
+            raise InvalidResponse(
+                f"{name} must be {family.domain.value} with family(poisson)",
+                hint=f"{int((y < 0).sum())} rows are negative",
+            )
+        if (y != np.floor(y)).any():
+            return [f"{name} has noninteger values"]
+    elif family.domain is Domain.POSITIVE and (y <= 0).any():
+        raise InvalidResponse(
+            f"{name} must be {family.domain.value} with family(gamma)",
+            hint=f"{int((y <= 0).sum())} rows are zero or negative",
+        )
+    elif family.domain is Domain.PROPORTION:
+        if (denominator <= 0).any():
+            raise InvalidResponse(f"denominator {spec.response.denominator} must be greater than 0")
+        outside = int(((y < 0) | (y > denominator)).sum())
+        if outside:
+            limit = spec.response.denominator or "1"
+            raise InvalidResponse(
+                f"{name} must be between 0 and {limit} with family(binomial)",
+                hint=f"{outside} rows are outside; denom() names the number of trials",
+            )
+        if (y == 0).all() or (y == denominator).all():
+            raise NoObservations(
+                "outcome does not vary", hint=f"{name} is the same in all rows used"
+            )
+        if (y != np.floor(y)).any():
+            return [f"{name} has noninteger values"]
+    return []
+
+
+def _check_separation(
+    spec: ModelSpec, y: FloatArray, denominator: FloatArray, name: str, x: FloatArray
+) -> None:
+    """Raise PerfectPrediction if one value of an indicator always has the same outcome."""
+    low, high = x.min(), x.max()
+    if low == high or not ((x == low) | (x == high)).all():
+        return
+    # Without a constant the group at 0 is described by the other covariates.
+    groups = [high] if low == 0.0 and not spec.constant else [low, high]
+    for value in groups:
+        group = x == value
+        for outcome, always in (("failure", y == 0), ("success", y == denominator)):
+            if always[group].all():
+                raise PerfectPrediction(
+                    f"{name} = {value:g} predicts {outcome} perfectly",
+                    hint=f"leave out {name}, combine categories, or drop these "
+                    f"{int(group.sum())} rows",
+                )
+
+
+def check_covariates(
+    spec: ModelSpec, y: FloatArray, denominator: FloatArray, columns: dict[str, FloatArray]
+) -> tuple[ModelSpec, list[str]]:
+    """Drop covariates that are linear combinations of those before them.
+
+    The constant counts as first. Returns the reduced specification and notes.
+    """
+    n = len(y)
+    basis: list[FloatArray] = [np.full(n, 1.0 / np.sqrt(n))] if spec.constant else []
+    kept: list[str] = []
+    notes: list[str] = []
+    for name in spec.covariates:
+        x = columns[name]
+        length = float(np.linalg.norm(x))
+        residual = x.copy()
+        # A second pass removes what rounding left of the first.
+        for _ in range(2):
+            for vector in basis:
+                residual -= (vector @ residual) * vector
+        rest = float(np.linalg.norm(residual))
+        if rest <= COLLINEAR * length:
+            notes.append(f"{name} omitted because of collinearity")
+            continue
+        basis.append(residual / rest)
+        kept.append(name)
+    spec = replace(spec, covariates=tuple(kept))
+    if FAMILY_BY_NAME[spec.response.family].domain is Domain.PROPORTION:
+        for name in kept:
+            _check_separation(spec, y, denominator, name, columns[name])
+    return spec, notes

@@ -161,7 +161,8 @@ def maximise(
             converged = True
             break
         rounding = 1e-10 * (1.0 + abs(value))
-        for reduction in range(MOST_REDUCTIONS):
+        backed_up = False
+        for _ in range(MOST_REDUCTIONS):
             step, length, predicted = curvature.step(radius)
             gain = objective.value(point + step) - value
             if predicted < rounding and gain > -rounding:
@@ -169,6 +170,7 @@ def maximise(
             if gain > 1e-4 * predicted:
                 break
             radius = 0.25 * length
+            backed_up = True
         else:
             # No step improves: as good a maximum as arithmetic allows, or a cliff.
             converged = curvature.scaled_gradient < 1e-6
@@ -184,7 +186,7 @@ def maximise(
         if not np.isfinite(value):
             return None
         curvature = _curvature(score, hessian)
-        log(value, curvature, reduction > 0)
+        log(value, curvature, backed_up)
         if stage == "adaptive" and abs(value - previous) <= SETTLED_CHANGE * abs(previous):
             stage, number = "newton", 0
             log(value, curvature, False)

@@ -57,8 +57,8 @@ def boundary_notes(fit: Fit) -> tuple[str, ...]:
             given = " given the effects before it" if effect.index > 1 else ""
             notes.append(
                 f"variance of random effect {effect.index} at level {effect.level}{given} is on "
-                "the boundary (zero): its standard error has no meaning, and a likelihood-ratio test "
-                "of it refers to a 50:50 mixture of chi-squared distributions"
+                "the boundary (zero): its standard error has no meaning, and a likelihood-ratio "
+                "test of it refers to a 50:50 mixture of chi-squared distributions"
             )
     return tuple(notes)
 

@@ -1,4 +1,4 @@
-"""Score and Hessian are the derivatives of the log likelihood, for every family, link and structure.
+"""Score and Hessian are the derivatives of the log likelihood: families, links, structures.
 
 Protects the kernel's nested Louis identity and the chain rule from the
 kernel's coefficients to the parameters, with ordinary and adaptive nodes.

@@ -1,0 +1,348 @@
+# cython: language_level=3
+"""One unit of any level, integrated over its latent variables.
+
+What is computed
+----------------
+The linear predictor of row i is affine in the standardised latent variables,
+
+    nu_i(v) = offset_i + sum_k u_i[c_k] h_k v[m_k],      v[0] = 1,
+
+where u_i is a sparse row of design columns and pair k joins column c_k with
+latent variable m_k (0 for the fixed part). The coefficients h are functions of
+the model's parameters, but the kernel does not know that: it differentiates in
+phi = (h, alpha), alpha being the coefficients of the level-1 log scale. The
+caller applies the chain rule.
+
+Recursion
+---------
+``integrate`` handles one unit of level l, given the values of all latent
+variables above it:
+
+    l_unit = ln sum_q exp( ln w_q + sum_{subunits} weight * l_subunit(v_q) ),
+
+and the subunits of level 2 are rows. With p_q the posterior weights of the
+nodes it returns
+
+    score    s = sum_q p_q s_q,     s_q = sum over subunits of weight * s_subunit,
+    spread   S = sum_q p_q ( S_q + (s_q - s)(s_q - s)' ),
+
+the second being the part of the Hessian that comes from not observing the
+latent variables (Louis 1982), nested: covariance within, covariance of
+conditional means between. The remaining part, sum_i E[f''_i d nu d nu'],
+factorises by row into u_i u_i' times E[f''_i v_m v_m'], so only the small
+packed matrices E[f''_i v v'] travel up through the levels ("row moments") and
+are expanded once per row at the top. Posterior moments of the latent variables
+travel in the same way. At level l they only involve latent variables up to
+level l; the collapse over the nodes of level l + 1 appends those above, which
+are constant within a node.
+"""
+
+from libc.math cimport INFINITY, exp, isfinite, log
+from libc.string cimport memset
+
+from density cimport Block, density_block
+from model cimport CHUNK, Index, Level, Model, Work, first_below, moment_size, row_size
+from moments cimport (
+    collapse_moments, collapse_rows, expand_rows, own_moments, second_moments_of_rows,
+)
+
+cdef inline double place_node(
+    const Model *g, Work *w, Index level, Index unit, Index q
+) noexcept nogil:
+    """Set v_path and e_path for node q; return the log weight with the adaptive factor."""
+    cdef const Level *lev = &g.level[level]
+    cdef Index n = lev.n_latent, i, j, m
+    cdef double lw = lev.log_weight[q], x, value
+    cdef const double *mix
+    i = n
+    while i > 0:
+        i -= 1
+        m = lev.below + i + 1
+        x = lev.node[q * n + i]
+        if lev.shift == NULL:
+            w.v_path[m] = x
+            w.e_path[m] = x
+            continue
+        w.e_path[m] = lev.shift[unit * n + i] + lev.scale[unit * n + i] * x
+        value = w.e_path[m]
+        mix = lev.mix + (unit * n + i) * g.n_latent
+        for j in range(m, g.n_latent):
+            value += mix[j] * w.e_path[j + 1]
+        w.v_path[m] = value
+        lw += log(lev.scale[unit * n + i]) + 0.5 * (x * x - value * value)
+    return lw
+
+cdef inline double normalise(double *log_posterior, Index n) noexcept nogil:
+    """Log-sum-exp; the entries become posterior weights."""
+    cdef double largest = -INFINITY, total = 0.0
+    cdef Index q
+    for q in range(n):
+        if log_posterior[q] > largest:
+            largest = log_posterior[q]
+    if not isfinite(largest):
+        for q in range(n):
+            log_posterior[q] = 0.0
+        return -INFINITY
+    for q in range(n):
+        log_posterior[q] = exp(log_posterior[q] - largest)
+        total += log_posterior[q]
+    for q in range(n):
+        log_posterior[q] /= total
+    return largest + log(total)
+
+cdef inline void linear_coefficients(const Model *g, Work *w, Index begin, Index end) noexcept nogil:
+    """Coefficient of each latent variable (0: constant) in the predictor of rows begin..end."""
+    cdef Index i, m, width = g.n_latent + 1
+    cdef long long z, k
+    cdef double *a
+    for i in range(begin, end):
+        a = w.linear + (i - begin) * width
+        for m in range(width):
+            a[m] = 0.0
+        a[0] = g.offset[i]
+        for z in range(g.row_start[i], g.row_start[i + 1]):
+            for k in range(g.pair_start[g.column[z]], g.pair_start[g.column[z] + 1]):
+                a[g.pair_latent[k]] += g.value[z] * g.coefficient[k]
+
+cdef inline void evaluate_rows(
+    const Model *g, Work *w, Index unit, Index top_row
+) noexcept nogil:
+    """Densities of a level-2 unit's rows at all nodes.
+
+    Adds to the log posterior, the column scores, and keeps the (weighted)
+    second derivatives of the unit's rows.
+    """
+    cdef const Level *lev = &g.level[2]
+    cdef Index R = lev.n_nodes, n2 = lev.n_latent, width = g.n_latent + 1
+    cdef Index begin = lev.first[unit], end = lev.first[unit + 1]
+    cdef Index step = CHUNK // R if R < CHUNK else 1
+    cdef Index start, n, i, q, m, d, t, local
+    cdef long long z
+    cdef const double *a
+    cdef const double *v = w.v[2]
+    cdef double base, weight, u
+    cdef double *out
+    cdef Block block
+    start = begin
+    while start < end:
+        n = end - start if end - start < step else step
+        local = (start - begin) * R
+        for i in range(n):
+            a = w.linear + (start + i - top_row) * width
+            base = a[0]
+            for m in range(n2 + 1, width):
+                base += a[m] * w.v_path[m]
+            for q in range(R):
+                w.nu[i * R + q] = base
+            for m in range(n2):
+                u = a[m + 1]
+                if u != 0.0:
+                    for q in range(R):
+                        w.nu[i * R + q] += u * v[m * R + q]
+        block.n_rows = n
+        block.n_nodes = R
+        block.y = g.y + start
+        block.denominator = g.denominator + start
+        block.constant = g.constant + start
+        block.log_scale = g.log_scale + start if g.n_scale else NULL
+        block.gamma_terms = g.gamma_terms + 3 * start if g.gamma_terms != NULL else NULL
+        block.nu = w.nu
+        block.f = w.f
+        block.f1 = w.f1
+        block.f2 = w.f2 + local
+        block.fz = w.fz
+        block.fnz = w.fnz + local if g.n_scale else NULL
+        block.fzz = w.fzz + local if g.n_scale else NULL
+        density_block(g.family, g.link, &block, g.derivatives)
+        for i in range(n):
+            weight = g.row_weight[start + i]
+            t = i * R
+            for q in range(R):
+                w.log_posterior[2][q] += weight * w.f[t + q]
+            if not g.derivatives:
+                continue
+            for z in range(g.row_start[start + i], g.row_start[start + i + 1]):
+                u = weight * g.value[z]
+                out = w.column_score + g.column[z] * R
+                for q in range(R):
+                    out[q] += u * w.f1[t + q]
+            for d in range(g.n_scale):
+                u = weight * g.scale_design[(start + i) * g.n_scale + d]
+                out = w.column_score + (g.n_columns + d) * R
+                for q in range(R):
+                    out[q] += u * w.fz[t + q]
+            if weight != 1.0:
+                for q in range(R):
+                    w.f2[local + t + q] *= weight
+                if g.n_scale:
+                    for q in range(R):
+                        w.fnz[local + t + q] *= weight
+                        w.fzz[local + t + q] *= weight
+        start += n
+
+cdef inline void node_scores(const Model *g, Work *w) noexcept nogil:
+    """Scores at each node of a level-2 unit, (parameters, nodes), from the column scores."""
+    cdef Index R = g.level[2].n_nodes, n2 = g.level[2].n_latent
+    cdef Index c, k, m, d, q
+    cdef const double *column_score
+    cdef const double *v
+    cdef double *out
+    cdef double factor
+    for c in range(g.n_columns):
+        column_score = w.column_score + c * R
+        for k in range(g.pair_start[c], g.pair_start[c + 1]):
+            m = g.pair_latent[k]
+            out = w.score[2] + k * R
+            if 1 <= m <= n2:
+                v = w.v[2] + (m - 1) * R
+                for q in range(R):
+                    out[q] = column_score[q] * v[q]
+            else:
+                factor = w.v_path[m]
+                for q in range(R):
+                    out[q] = column_score[q] * factor
+    for d in range(g.n_scale):
+        for q in range(R):
+            w.score[2][(g.n_pairs + d) * R + q] = w.column_score[(g.n_columns + d) * R + q]
+
+cdef inline double integrate_rows(
+    const Model *g, Work *w, Index unit, Index top_row, double *score, double *spread
+) noexcept nogil:
+    """Level-2 unit given the latent variables above: log likelihood; see the module's note.
+
+    ``score`` (parameters) and ``spread`` (parameters, parameters; lower
+    triangle) are added to, times the unit's weight.
+    """
+    cdef const Level *lev = &g.level[2]
+    cdef Index R = lev.n_nodes, n2 = lev.n_latent, K = g.n_parameters
+    cdef Index q, m, k, l
+    cdef double value, mean, total, weight = lev.weight[unit]
+    cdef double *p = w.log_posterior[2]
+    cdef double *row
+    cdef double *other
+    for q in range(R):
+        p[q] = place_node(g, w, 2, unit, q)
+        for m in range(n2):
+            w.v[2][m * R + q] = w.v_path[m + 1]
+    if g.derivatives:
+        memset(w.column_score, 0, (g.n_columns + g.n_scale) * R * sizeof(double))
+    evaluate_rows(g, w, unit, top_row)
+    value = normalise(p, R)
+    if g.moments:
+        own_moments(g, w, 2, p, w.v[2], 1, R)
+    if not g.derivatives:
+        return value
+    node_scores(g, w)
+    for k in range(K):
+        row = w.score[2] + k * R
+        mean = 0.0
+        for q in range(R):
+            mean += p[q] * row[q]
+        score[k] += weight * mean
+        for q in range(R):
+            row[q] -= mean
+    if R > 1:
+        for k in range(K):
+            row = w.score[2] + k * R
+            for q in range(R):
+                w.weighted[q] = weight * p[q] * row[q]
+            for l in range(k + 1):
+                other = w.score[2] + l * R
+                total = 0.0
+                for q in range(R):
+                    total += w.weighted[q] * other[q]
+                spread[k * K + l] += total
+    second_moments_of_rows(g, w, unit, p, weight)
+    return value
+
+cdef inline double integrate(
+    const Model *g, Work *w, Index level, Index unit, Index top_row, double *score, double *spread
+) noexcept nogil:
+    """A unit of any level above the rows; same contract as ``integrate_rows``."""
+    cdef const Level *lev = &g.level[level]
+    cdef Index R = lev.n_nodes, n = lev.n_latent, K = g.n_parameters
+    cdef Index q, c, i, k, l, t, n_rows, row, n_target
+    cdef Index first_row = first_below(g, level, unit, 1)
+    cdef double value, mean, factor, weight = lev.weight[unit]
+    cdef double *p
+    cdef double *v
+    cdef double *row_score
+    cdef double *means
+    cdef double *total
+    if level == 2:
+        return integrate_rows(g, w, unit, top_row, score, spread)
+    p = w.log_posterior[level]
+    v = w.v[level]
+    n_rows = first_below(g, level, unit + 1, 1) - first_row
+    if g.derivatives:
+        memset(w.score[level], 0, R * K * sizeof(double))
+        memset(w.spread[level], 0, R * K * K * sizeof(double))
+    for q in range(R):
+        p[q] = place_node(g, w, level, unit, q)
+        for i in range(n):
+            v[q * n + i] = w.v_path[lev.below + 1 + i]
+        for c in range(lev.first[unit], lev.first[unit + 1]):
+            if g.derivatives:
+                row = first_below(g, level - 1, c, 1) - first_row
+                w.row_out[level - 1] = (
+                    w.row_moments[level] + (q * n_rows + row) * row_size(g, level - 1)
+                )
+            if g.moments:
+                for t in range(2, level):
+                    n_target = (
+                        first_below(g, level, unit + 1, t) - first_below(g, level, unit, t)
+                    )
+                    w.unit_out[level - 1][t] = w.unit_moments[level][t] + (
+                        q * n_target + first_below(g, level - 1, c, t)
+                        - first_below(g, level, unit, t)
+                    ) * moment_size(g, t, level - 1)
+            value = integrate(
+                g, w, level - 1, c, top_row, w.score[level] + q * K, w.spread[level] + q * K * K
+            )
+            p[q] += g.level[level - 1].weight[c] * value
+    value = normalise(p, R)
+    if g.moments:
+        own_moments(g, w, level, p, v, n, 1)
+        collapse_moments(g, w, level, unit, p, v)
+    if not g.derivatives:
+        return value
+    means = w.mean_score[level]
+    memset(means, 0, K * sizeof(double))
+    for q in range(R):
+        for k in range(K):
+            means[k] += p[q] * w.score[level][q * K + k]
+    for k in range(K):
+        score[k] += weight * means[k]
+    for q in range(R):
+        row_score = w.score[level] + q * K
+        total = w.spread[level] + q * K * K
+        factor = weight * p[q]
+        for k in range(K):
+            row_score[k] -= means[k]
+        for k in range(K):
+            mean = row_score[k]
+            for l in range(k + 1):
+                spread[k * K + l] += factor * (total[k * K + l] + mean * row_score[l])
+    collapse_rows(g, w, level, n_rows, p, v, weight)
+    return value
+
+cdef inline void evaluate_cluster(
+    const Model *g, Work *w, Index cluster, double *log_likelihood, double *score, double *hessian
+) noexcept nogil:
+    """One top-level cluster: its weighted log likelihood; adds to score and Hessian."""
+    cdef Index top = g.n_levels, t
+    cdef Index begin = first_below(g, top, cluster, 1)
+    cdef Index end = first_below(g, top, cluster + 1, 1)
+    linear_coefficients(g, w, begin, end)
+    if g.derivatives:
+        w.row_out[top] = w.row_moments[top + 1]
+    if g.moments:
+        for t in range(2, top + 1):
+            w.unit_out[top][t] = (
+                g.level[t].moments + first_below(g, top, cluster, t) * moment_size(g, t, top)
+            )
+    log_likelihood[cluster] = g.level[top].weight[cluster] * integrate(
+        g, w, top, cluster, begin, score, hessian
+    )
+    if g.derivatives:
+        expand_rows(g, w.row_moments[top + 1], begin, end, hessian)

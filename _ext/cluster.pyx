@@ -1,4 +1,5 @@
-# cython: language_level=3, boundscheck=False, wraparound=False, cdivision=True, initializedcheck=False
+# cython: language_level=3, boundscheck=False, wraparound=False
+# cython: cdivision=True, initializedcheck=False
 """Log likelihood of nested clusters by quadrature, with score, Hessian and posterior moments.
 
 The compiled module: checks arrays, shares top-level clusters among threads and
@@ -18,9 +19,7 @@ from cython.parallel cimport prange, threadid
 from libc.stdlib cimport calloc, free
 
 from integrate cimport evaluate_cluster
-from model cimport (
-    MAX_LEVELS, Index, Model, Work, first_below, lay_out, moment_size,
-)
+from model cimport MAX_LEVELS, Index, Model, Work, first_below, lay_out, moment_size
 
 import numpy as np
 

@@ -46,6 +46,7 @@ from moments cimport (
     collapse_moments, collapse_rows, expand_rows, own_moments, second_moments_of_rows,
 )
 
+
 cdef inline double place_node(
     const Model *g, Work *w, Index level, Index unit, Index q
 ) noexcept nogil:
@@ -72,6 +73,7 @@ cdef inline double place_node(
         lw += log(lev.scale[unit * n + i]) + 0.5 * (x * x - value * value)
     return lw
 
+
 cdef inline double normalise(double *log_posterior, Index n) noexcept nogil:
     """Log-sum-exp; the entries become posterior weights."""
     cdef double largest = -INFINITY, total = 0.0
@@ -90,7 +92,10 @@ cdef inline double normalise(double *log_posterior, Index n) noexcept nogil:
         log_posterior[q] /= total
     return largest + log(total)
 
-cdef inline void linear_coefficients(const Model *g, Work *w, Index begin, Index end) noexcept nogil:
+
+cdef inline void linear_coefficients(
+    const Model *g, Work *w, Index begin, Index end
+) noexcept nogil:
     """Coefficient of each latent variable (0: constant) in the predictor of rows begin..end."""
     cdef Index i, m, width = g.n_latent + 1
     cdef long long z, k
@@ -103,6 +108,7 @@ cdef inline void linear_coefficients(const Model *g, Work *w, Index begin, Index
         for z in range(g.row_start[i], g.row_start[i + 1]):
             for k in range(g.pair_start[g.column[z]], g.pair_start[g.column[z] + 1]):
                 a[g.pair_latent[k]] += g.value[z] * g.coefficient[k]
+
 
 cdef inline void evaluate_rows(
     const Model *g, Work *w, Index unit, Index top_row
@@ -180,6 +186,7 @@ cdef inline void evaluate_rows(
                         w.fzz[local + t + q] *= weight
         start += n
 
+
 cdef inline void node_scores(const Model *g, Work *w) noexcept nogil:
     """Scores at each node of a level-2 unit, (parameters, nodes), from the column scores."""
     cdef Index R = g.level[2].n_nodes, n2 = g.level[2].n_latent
@@ -205,6 +212,7 @@ cdef inline void node_scores(const Model *g, Work *w) noexcept nogil:
         for q in range(R):
             w.score[2][(g.n_pairs + d) * R + q] = w.column_score[(g.n_columns + d) * R + q]
 
+
 cdef inline double integrate_rows(
     const Model *g, Work *w, Index unit, Index top_row, double *score, double *spread
 ) noexcept nogil:
@@ -215,7 +223,7 @@ cdef inline double integrate_rows(
     """
     cdef const Level *lev = &g.level[2]
     cdef Index R = lev.n_nodes, n2 = lev.n_latent, K = g.n_parameters
-    cdef Index q, m, k, l
+    cdef Index q, m, k, h
     cdef double value, mean, total, weight = lev.weight[unit]
     cdef double *p = w.log_posterior[2]
     cdef double *row
@@ -246,14 +254,15 @@ cdef inline double integrate_rows(
             row = w.score[2] + k * R
             for q in range(R):
                 w.weighted[q] = weight * p[q] * row[q]
-            for l in range(k + 1):
-                other = w.score[2] + l * R
+            for h in range(k + 1):
+                other = w.score[2] + h * R
                 total = 0.0
                 for q in range(R):
                     total += w.weighted[q] * other[q]
-                spread[k * K + l] += total
+                spread[k * K + h] += total
     second_moments_of_rows(g, w, unit, p, weight)
     return value
+
 
 cdef inline double integrate(
     const Model *g, Work *w, Index level, Index unit, Index top_row, double *score, double *spread
@@ -261,7 +270,7 @@ cdef inline double integrate(
     """A unit of any level above the rows; same contract as ``integrate_rows``."""
     cdef const Level *lev = &g.level[level]
     cdef Index R = lev.n_nodes, n = lev.n_latent, K = g.n_parameters
-    cdef Index q, c, i, k, l, t, n_rows, row, n_target
+    cdef Index q, c, i, k, h, t, n_rows, row, n_target
     cdef Index first_row = first_below(g, level, unit, 1)
     cdef double value, mean, factor, weight = lev.weight[unit]
     cdef double *p
@@ -321,10 +330,11 @@ cdef inline double integrate(
             row_score[k] -= means[k]
         for k in range(K):
             mean = row_score[k]
-            for l in range(k + 1):
-                spread[k * K + l] += factor * (total[k * K + l] + mean * row_score[l])
+            for h in range(k + 1):
+                spread[k * K + h] += factor * (total[k * K + h] + mean * row_score[h])
     collapse_rows(g, w, level, n_rows, p, v, weight)
     return value
+
 
 cdef inline void evaluate_cluster(
     const Model *g, Work *w, Index cluster, double *log_likelihood, double *score, double *hessian

@@ -7,6 +7,7 @@ cdef enum:
     MAX_LEVELS = 9          # level numbers 1..8
     CHUNK = 4096            # doubles per density block
 
+
 cdef struct Level:
     Index n_units
     Index n_nodes
@@ -21,6 +22,7 @@ cdef struct Level:
     const double *scale     # (n_units, n_latent)
     const double *mix       # (n_units, n_latent, n_latent_total), unit upper triangular
     double *moments         # (n_units, moment_size of this level at the top), or NULL
+
 
 cdef struct Model:
     Index n_rows
@@ -50,6 +52,7 @@ cdef struct Model:
     bint moments
     Level level[MAX_LEVELS]
 
+
 cdef struct Work:
     # Scratch of one thread. Arrays indexed by level where each level needs its own.
     double *linear          # (rows of a top cluster, 1 + n_latent)
@@ -73,6 +76,7 @@ cdef struct Work:
     double *row_out[MAX_LEVELS]          # where a unit of this level writes
     double *unit_moments[MAX_LEVELS][MAX_LEVELS]
     double *unit_out[MAX_LEVELS][MAX_LEVELS]
+
 
 cdef inline Index packed(Index n) noexcept nogil:
     return n * (n + 1) // 2
@@ -102,6 +106,7 @@ cdef inline Index first_below(const Model *g, Index level, Index unit, Index tar
         level -= 1
     return unit
 
+
 cdef inline Index largest_unit(const Model *g, Index level, Index target) noexcept nogil:
     cdef Index j, n, largest = 0
     for j in range(g.level[level].n_units):
@@ -109,6 +114,7 @@ cdef inline Index largest_unit(const Model *g, Index level, Index target) noexce
         if n > largest:
             largest = n
     return largest
+
 
 cdef inline Index lay_out(const Model *g, Work *w, double *memory) noexcept nogil:
     """Assign the scratch arrays inside ``memory`` (NULL to only count); return doubles needed."""

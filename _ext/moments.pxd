@@ -12,6 +12,7 @@ from libc.string cimport memset
 
 from model cimport Index, Level, Model, Work, dims, first_below, moment_size, packed, row_size
 
+
 cdef inline void own_moments(
     const Model *g, Work *w, Index level, const double *posterior, const double *values,
     Index stride_node, Index stride_latent
@@ -35,6 +36,7 @@ cdef inline void own_moments(
                 )
             out[n + packed(i) + j] = total2
 
+
 cdef inline void second_moments_of_rows(
     const Model *g, Work *w, Index unit, const double *p, double weight
 ) noexcept nogil:
@@ -42,25 +44,25 @@ cdef inline void second_moments_of_rows(
     cdef const Level *lev = &g.level[2]
     cdef Index R = lev.n_nodes, n2 = lev.n_latent
     cdef Index n = lev.first[unit + 1] - lev.first[unit], size = row_size(g, 2)
-    cdef Index i, q, m, l
+    cdef Index i, q, m, h
     cdef double total
     cdef double *out
     cdef double *pv = w.weighted
     cdef const double *f
     for m in range(n2 + 1):
-        for l in range(m + 1):
+        for h in range(m + 1):
             for q in range(R):
                 pv[q] = weight * p[q]
                 if m > 0:
                     pv[q] *= w.v[2][(m - 1) * R + q]
-                if l > 0:
-                    pv[q] *= w.v[2][(l - 1) * R + q]
+                if h > 0:
+                    pv[q] *= w.v[2][(h - 1) * R + q]
             for i in range(n):
                 total = 0.0
                 f = w.f2 + i * R
                 for q in range(R):
                     total += pv[q] * f[q]
-                w.row_out[2][i * size + packed(m) + l] = total
+                w.row_out[2][i * size + packed(m) + h] = total
         if g.n_scale:
             for q in range(R):
                 pv[q] = weight * p[q] * (w.v[2][(m - 1) * R + q] if m > 0 else 1.0)
@@ -79,6 +81,7 @@ cdef inline void second_moments_of_rows(
                 total += p[q] * f[q]
             out[0] = weight * total
 
+
 cdef inline void collapse_rows(
     const Model *g, Work *w, Index level, Index n_rows, const double *p, const double *v,
     double weight
@@ -91,7 +94,7 @@ cdef inline void collapse_rows(
     cdef Index R = lev.n_nodes, n = lev.n_latent
     cdef Index below = lev.below, d = below + n
     cdef Index size_in = row_size(g, level - 1), size = row_size(g, level)
-    cdef Index i, q, j, l, s
+    cdef Index i, q, j, h, s
     cdef double factor
     cdef const double *source
     cdef const double *vq
@@ -109,10 +112,10 @@ cdef inline void collapse_rows(
                 factor = weight * p[q] * vq[j]
                 s = packed(below + 1 + j)
                 out[s] += factor * source[0]
-                for l in range(below):
-                    out[s + 1 + l] += factor * source[packed(l + 1)]
-                for l in range(j + 1):
-                    out[s + 1 + below + l] += factor * vq[l] * source[0]
+                for h in range(below):
+                    out[s + 1 + h] += factor * source[packed(h + 1)]
+                for h in range(j + 1):
+                    out[s + 1 + below + h] += factor * vq[h] * source[0]
             if g.n_scale:
                 factor = weight * p[q]
                 source += packed(below + 1)
@@ -122,6 +125,7 @@ cdef inline void collapse_rows(
                 for j in range(n):
                     out[below + 1 + j] += factor * vq[j] * source[0]
                 out[d + 1] += factor * source[below + 1]
+
 
 cdef inline void collapse_moments(
     const Model *g, Work *w, Index level, Index unit, const double *p, const double *v
@@ -150,11 +154,12 @@ cdef inline void collapse_moments(
                     for i in range(own):
                         out[size_in + j * own + i] += p[q] * v[q * n + j] * source[i]
 
+
 cdef inline void expand_rows(
     const Model *g, const double *row_moments, Index begin, Index end, double *hessian
 ) noexcept nogil:
     """Add sum_i E[f''_i d nu d nu'] to the lower triangle of the Hessian."""
-    cdef Index i, d, e, m, l, K = g.n_parameters, size = row_size(g, g.n_levels)
+    cdef Index i, d, e, m, h, K = g.n_parameters, size = row_size(g, g.n_levels)
     cdef Index width = g.n_latent + 1
     cdef long long z, y, k, j
     cdef const double *moment
@@ -169,9 +174,9 @@ cdef inline void expand_rows(
                     for j in range(g.pair_start[g.column[y]], g.pair_start[g.column[y] + 1]):
                         if j > k:
                             break
-                        l = g.pair_latent[j]
+                        h = g.pair_latent[j]
                         hessian[k * K + j] += u * (
-                            moment[packed(m) + l] if m >= l else moment[packed(l) + m]
+                            moment[packed(m) + h] if m >= h else moment[packed(h) + m]
                         )
         for d in range(g.n_scale):
             s = g.scale_design[i * g.n_scale + d]

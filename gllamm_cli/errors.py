@@ -196,3 +196,33 @@ class NothingToEstimate(GllammError):
     """A model without parameters."""
 
     rc = 498
+
+
+class NotNumeric(GllammError):
+    """A text variable named as identifier of clusters."""
+
+    rc = 7
+
+
+class VarlistRequired(GllammError):
+    """A command without the variables it needs."""
+
+    rc = 100
+
+
+class NotAllowed(GllammError):
+    """Syntax of Stata that this command does not take: weights, factor variables, ``=exp``."""
+
+    rc = 101
+
+
+class UnbalancedParentheses(GllammError):
+    """A parenthesis, bracket or quote without its partner."""
+
+    rc = 132
+
+
+class ExpressionTooLong(GllammError):
+    """An expression with more operators than a tree can hold."""
+
+    rc = 130

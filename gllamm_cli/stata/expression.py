@@ -1,0 +1,281 @@
+"""Expressions as trees: one table of precedence, a parser, and the printer that undoes it.
+
+Stata binds, tightest first: ``!``, ``^``, unary minus, ``* /``, ``+ -``, relations,
+``&``, ``|``; operators of one rank group to the left. So ``-2^2`` is -4, ``2^3^2``
+is 64 and ``!a==b`` compares ``!a`` with ``b``.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from gllamm_cli.errors import (
+    ExpressionTooLong,
+    InvalidSyntax,
+    NotAllowed,
+    Span,
+    UnbalancedParentheses,
+)
+from gllamm_cli.stata.lexer import Kind, Token, expression_tokens, joined, whole
+
+BINARY = {
+    "|": 1,
+    "&": 2,
+    "==": 3,
+    "!=": 3,
+    "~=": 3,
+    "<": 3,
+    "<=": 3,
+    ">": 3,
+    ">=": 3,
+    "+": 4,
+    "-": 4,
+    "*": 5,
+    "/": 5,
+    "^": 7,
+}
+"""Rank of each operator between two operands; higher binds tighter."""
+
+PREFIX = {"-": 6, "+": 6, "!": 8, "~": 8}
+"""Rank of each operator before its operand."""
+
+MOST_OPERATORS = 300
+"""Longest expression, so that no input exhausts the stack of whoever walks its tree."""
+
+
+@dataclass(frozen=True, slots=True)
+class Expression:
+    """A node; where it stood does not take part in comparison."""
+
+    span: Span | None = field(default=None, compare=False, repr=False, kw_only=True)
+
+
+@dataclass(frozen=True, slots=True)
+class Number(Expression):
+    """A number."""
+
+    value: float
+
+
+@dataclass(frozen=True, slots=True)
+class Missing(Expression):
+    """A missing value; ``letter`` is empty for ``.``, else ``a`` to ``z``."""
+
+    letter: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Text(Expression):
+    """A text in quotes."""
+
+    value: str
+
+
+@dataclass(frozen=True, slots=True)
+class Name(Expression):
+    """A variable, ``_n``, ``_N`` or ``_pi``."""
+
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class Prefix(Expression):
+    """``-x``, ``+x`` or ``!x`` (``~`` is read as ``!``)."""
+
+    operator: str
+    operand: Expression
+
+
+@dataclass(frozen=True, slots=True)
+class Binary(Expression):
+    """Two operands; ``~=`` is read as ``!=``."""
+
+    operator: str
+    left: Expression
+    right: Expression
+
+
+@dataclass(frozen=True, slots=True)
+class Call(Expression):
+    """A function of its arguments."""
+
+    function: str
+    arguments: tuple[Expression, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Subscript(Expression):
+    """The value of a variable in another row."""
+
+    name: str
+    index: Expression
+
+
+class ExpressionParser:
+    """Pratt parser over the tokens of one expression."""
+
+    def __init__(self, tokens: list[Token]) -> None:
+        self.tokens = tokens
+        self.position = 0
+        operators = [token for token in tokens if token.kind is Kind.OPERATOR and token.text != ","]
+        if len(operators) > MOST_OPERATORS:
+            raise ExpressionTooLong(
+                "expression too long",
+                span=operators[MOST_OPERATORS].span,
+                hint=f"no more than {MOST_OPERATORS} operators and brackets",
+            )
+
+    @property
+    def current(self) -> Token:
+        """The token not yet read."""
+        return self.tokens[self.position]
+
+    def take(self) -> Token:
+        """Read a token."""
+        token = self.current
+        if token.kind is not Kind.END:
+            self.position += 1
+        return token
+
+    def at(self, operator: str) -> bool:
+        """Whether the next token is this operator."""
+        return self.current.kind is Kind.OPERATOR and self.current.text == operator
+
+    def expect(self, operator: str, opening: Token) -> Token:
+        """Read the bracket that closes ``opening``."""
+        if self.at(operator):
+            return self.take()
+        if self.current.kind is Kind.END:
+            raise UnbalancedParentheses(
+                "unbalanced parentheses", span=opening.span, hint=f"{operator} is missing"
+            )
+        raise self.unexpected(f"expected {operator}")
+
+    def unexpected(self, wanted: str) -> InvalidSyntax | NotAllowed:
+        """Return the error for the current token."""
+        token = self.current
+        if token.kind is Kind.OPERATOR and token.text == "=":
+            return NotAllowed(
+                "=exp not allowed", span=token.span, hint="to compare for equality type =="
+            )
+        found = f"found {token.text}" if token.kind is not Kind.END else "nothing follows"
+        return InvalidSyntax(f"invalid syntax: {wanted}, {found}", span=token.span)
+
+    def parse(self, least: int = 0) -> Expression:
+        """Parse operators that bind at least as tightly as ``least``."""
+        left = self._operand(least)
+        while self.current.kind is Kind.OPERATOR:
+            rank = BINARY.get(self.current.text, -1)
+            if rank < max(least, 1):
+                break
+            operator = self.take().text
+            right = self.parse(rank + 1)
+            left = Binary(
+                "!=" if operator == "~=" else operator, left, right, span=_across(left, right)
+            )
+        return left
+
+    def _operand(self, least: int) -> Expression:
+        token = self.current
+        if token.kind is Kind.NUMBER:
+            self.take()
+            value = float(token.text.replace("d", "e").replace("D", "e"))
+            if value == float("inf"):
+                raise InvalidSyntax("number too large", span=token.span)
+            return Number(value, span=token.span)
+        if token.kind is Kind.MISSING:
+            self.take()
+            return Missing(token.text[1:], span=token.span)
+        if token.kind is Kind.TEXT:
+            self.take()
+            return Text(token.text, span=token.span)
+        if token.kind is Kind.NAME:
+            return self._named()
+        if token.kind is Kind.OPERATOR and token.text in PREFIX:
+            self.take()
+            # At least `least`, so that 2^-1^2 groups to the left like 2^1^2.
+            operand = self.parse(max(PREFIX[token.text], least))
+            operator = "!" if token.text == "~" else token.text
+            return Prefix(operator, operand, span=_from(token, operand))
+        if self.at("("):
+            opening = self.take()
+            inner = self.parse()
+            self.expect(")", opening)
+            return inner
+        raise self.unexpected("expected an expression")
+
+    def _named(self) -> Expression:
+        token = self.take()
+        if self.at("("):
+            opening = self.take()
+            arguments: list[Expression] = []
+            if not self.at(")"):
+                arguments.append(self.parse())
+                while self.at(","):
+                    self.take()
+                    arguments.append(self.parse())
+            closing = self.expect(")", opening)
+            return Call(token.text, tuple(arguments), span=joined(token.span, closing.span))
+        if self.at("["):
+            opening = self.take()
+            index = self.parse()
+            closing = self.expect("]", opening)
+            return Subscript(token.text, index, span=joined(token.span, closing.span))
+        return Name(token.text, span=token.span)
+
+
+def _across(left: Expression, right: Expression) -> Span | None:
+    return joined(left.span, right.span) if left.span and right.span else None
+
+
+def _from(token: Token, operand: Expression) -> Span | None:
+    return joined(token.span, operand.span) if operand.span else None
+
+
+def parse_expression(source: str | Span) -> Expression:
+    """Parse a whole expression.
+
+    Raises
+    ------
+    InvalidSyntax, NotAllowed, UnbalancedParentheses
+        With the place of the offending token.
+    """
+    span = whole(source) if isinstance(source, str) else source
+    parser = ExpressionParser(expression_tokens(span))
+    expression = parser.parse()
+    if parser.current.kind is not Kind.END:
+        raise parser.unexpected("expected an operator")
+    return expression
+
+
+def format_number(value: float) -> str:
+    """Print a number so that reading it gives the same number."""
+    return str(int(value)) if value == int(value) and abs(value) < 1e15 else repr(value)
+
+
+def format_expression(expression: Expression, least: int = 0) -> str:
+    """Print an expression with as few parentheses as reading it back needs."""
+    match expression:
+        case Number(value=value):
+            return format_number(value)
+        case Missing(letter=letter):
+            return f".{letter}"
+        case Text(value=value):
+            return f'"{value}"' if '"' not in value else f'`"{value}"\''
+        case Name(name=name):
+            return name
+        case Call(function=function, arguments=arguments):
+            return f"{function}({', '.join(map(format_expression, arguments))})"
+        case Subscript(name=name, index=index):
+            return f"{name}[{format_expression(index)}]"
+        case Prefix(operator=operator, operand=operand):
+            rank = PREFIX[operator]
+            text = operator + format_expression(operand, rank)
+        case Binary(operator=operator, left=left, right=right):
+            rank = BINARY[operator]
+            text = (
+                f"{format_expression(left, rank)} {operator} {format_expression(right, rank + 1)}"
+            )
+        case _:
+            raise TypeError(f"not an expression: {expression!r}")
+    return f"({text})" if rank < least else text

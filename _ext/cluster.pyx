@@ -19,30 +19,38 @@ from cython.parallel cimport prange, threadid
 from libc.stdlib cimport calloc, free
 
 from integrate cimport evaluate_cluster
-from model cimport MAX_LEVELS, Index, Model, Work, first_below, lay_out, moment_size
+from model cimport CHANNELS, MAX_LEVELS, Index, Model, Work, first_below, lay_out, moment_size
 
 import numpy as np
 
 LARGEST_LEVEL = MAX_LEVELS - 1
 
+
 cdef class Kernel:
     """The arrays of a model, ready to be evaluated at many parameter values.
 
+    The parameter vector of the kernel has the P coefficients of pairs, then
+    the auxiliary parameters, then the odds parameters of discrete levels.
+
     Parameters
     ----------
-    family, link : int
-        Codes of ``gllamm_cli.model.families``.
+    kind : (N,) int32
+        Family and link of each row; rows of one kind should be adjacent.
     y, denominator, constant, row_weight, offset : (N,) float64
-        Per row; ``constant`` is the part of the log density that depends on y only.
-    scale_design : (N, S) float64
-        Design of the level-1 log scale; S = 0 without a scale parameter.
+        ``constant`` is the part of the log density that depends on y only.
     row_start : (N + 1,) int64; column : int32; value : float64
-        Design columns, compressed by rows.
+        Design columns, compressed by rows; column numbers ascend in a row.
+    entry_start : (N + 1,) int64
+        Entries of each row: 1, or its place in its choice set.
     pair_start : (C + 1,) int64; pair_latent : (P,) int32
         Latent variable (0: none) of each coefficient, sorted by column.
-    levels : sequence of (first, weight, node, log_weight), lowest level first
+    auxiliary : sequence of (channel, start, column)
+        Auxiliary predictors in use, ascending, compressed by rows.
+    n_aux : int
+        Number of auxiliary parameters.
+    levels : sequence of (first, weight, node, n_odds), lowest level first
         ``first`` (units + 1,) int64, ``weight`` (units,), ``node`` (nodes, latent
-        variables of the level), ``log_weight`` (nodes,).
+        variables of the level).
     blocks : (B + 1,) int64
         Borders of the blocks of top-level clusters that are summed together.
     """
@@ -52,67 +60,82 @@ cdef class Kernel:
     cdef list keep
 
     def __init__(
-        self, int family, int link,
+        self, const int[::1] kind,
         const double[::1] y, const double[::1] denominator, const double[::1] constant,
-        const double[::1] row_weight, const double[::1] offset, const double[:, ::1] scale_design,
+        const double[::1] row_weight, const double[::1] offset,
         const long long[::1] row_start, const int[::1] column, const double[::1] value,
+        const long long[::1] entry_start,
         const long long[::1] pair_start, const int[::1] pair_latent,
-        levels, const long long[::1] blocks,
+        auxiliary, int n_aux, levels, const long long[::1] blocks,
     ):
         cdef Model *g = &self.model
         cdef Index n = y.shape[0], below = 0, i
+        cdef int channel
         cdef const long long[::1] first
+        cdef const int[::1] aux_column
         cdef const double[::1] weight
         cdef const double[:, ::1] node
-        cdef const double[::1] log_weight
-        for length in [denominator.shape[0], constant.shape[0], row_weight.shape[0],
-                       offset.shape[0], scale_design.shape[0]]:
+        for length in [kind.shape[0], denominator.shape[0], constant.shape[0],
+                       row_weight.shape[0], offset.shape[0], entry_start.shape[0] - 1]:
             if length != n:
                 raise ValueError("row arrays differ in length")
         if row_start.shape[0] != n + 1 or row_start[n] != value.shape[0]:
             raise ValueError("design columns do not fit the rows")
         if len(levels) + 2 > MAX_LEVELS:
             raise ValueError("too many levels")
-        self.keep = [y, denominator, constant, row_weight, offset, scale_design, row_start,
-                     column, value, pair_start, pair_latent]
+        self.keep = [kind, y, denominator, constant, row_weight, offset, row_start, column, value,
+                     entry_start, pair_start, pair_latent]
         self.blocks = blocks
-        g.family = family
-        g.link = link
+        g.kind = &kind[0]
+        g.mixed = np.asarray(kind).min() != np.asarray(kind).max()
         g.n_rows = n
         g.y = &y[0]
         g.denominator = &denominator[0]
         g.constant = &constant[0]
         g.row_weight = &row_weight[0]
         g.offset = &offset[0]
-        g.n_scale = scale_design.shape[1]
-        g.scale_design = &scale_design[0, 0] if g.n_scale else NULL
         g.row_start = &row_start[0]
         g.column = &column[0] if column.shape[0] else NULL
         g.value = &value[0] if value.shape[0] else NULL
+        g.entry_start = &entry_start[0]
+        g.largest_group = np.diff(np.asarray(entry_start)).max()
         g.n_columns = pair_start.shape[0] - 1
         g.n_pairs = pair_latent.shape[0]
         if pair_start[g.n_columns] != g.n_pairs:
             raise ValueError("pairs do not fit the columns")
         g.pair_start = &pair_start[0]
         g.pair_latent = &pair_latent[0] if g.n_pairs else NULL
-        g.n_parameters = g.n_pairs + g.n_scale
+        g.n_channels = len(auxiliary)
+        for i, (channel_, first_, aux_column_) in enumerate(auxiliary):
+            channel = channel_
+            first = first_
+            aux_column = aux_column_
+            if not 0 <= channel < CHANNELS or first.shape[0] != n + 1:
+                raise ValueError("auxiliary predictors do not fit the rows")
+            self.keep.extend([first, aux_column])
+            g.channel[i] = channel
+            g.aux_start[channel] = &first[0]
+            g.aux_column[channel] = &aux_column[0] if aux_column.shape[0] else NULL
+        g.n_aux = n_aux
+        g.n_parameters = g.n_pairs + n_aux
         g.n_levels = len(levels) + 1
-        for i, (first_, weight_, node_, log_weight_) in enumerate(levels):
+        for i, (first_, weight_, node_, n_odds) in enumerate(levels):
             first = first_
             weight = weight_
             node = node_
-            log_weight = log_weight_
-            if first.shape[0] != weight.shape[0] + 1 or node.shape[0] != log_weight.shape[0]:
+            if first.shape[0] != weight.shape[0] + 1:
                 raise ValueError(f"arrays of level {i + 2} differ in length")
-            self.keep.extend([first, weight, node, log_weight])
+            self.keep.extend([first, weight, node])
             g.level[i + 2].n_units = weight.shape[0]
             g.level[i + 2].first = &first[0]
             g.level[i + 2].weight = &weight[0]
             g.level[i + 2].n_nodes = node.shape[0]
             g.level[i + 2].n_latent = node.shape[1]
             g.level[i + 2].node = &node[0, 0] if node.shape[1] else NULL
-            g.level[i + 2].log_weight = &log_weight[0]
             g.level[i + 2].below = below
+            g.level[i + 2].n_odds = n_odds
+            g.level[i + 2].odds = g.n_parameters
+            g.n_parameters += n_odds
             below += node.shape[1]
         g.n_latent = below
         if first_below(g, g.n_levels, g.level[g.n_levels].n_units, 1) != n:
@@ -120,55 +143,63 @@ cdef class Kernel:
 
     @property
     def n_parameters(self):
-        """Number of pair and scale coefficients."""
+        """Length of the kernel's parameter vector."""
         return self.model.n_parameters
 
-    def evaluate(
-        self, const double[::1] coefficient, const double[::1] log_scale,
-        const double[:, ::1] gamma_terms, placement, bint derivatives, bint moments, int threads,
+    cdef set_values(
+        self, const double[::1] coefficient, auxiliary, const double[:, ::1] gamma_terms
     ):
-        """Evaluate the log likelihood and what is asked for beside it.
-
-        Parameters
-        ----------
-        coefficient : (P,)
-            Coefficients of the pairs.
-        log_scale : (N,), or empty without a scale parameter
-        gamma_terms : (N, 3), or empty except for the gamma family
-        placement : sequence of (shift, scale, mix) per level, or None
-            Nodes of adaptive quadrature; None for ordinary quadrature.
-        derivatives, moments : bool
-        threads : int
-
-        Returns
-        -------
-        log_likelihood : (top-level clusters,)
-        score : (P + S,) or None
-        hessian : (P + S, P + S) symmetric, or None
-        moments : list of (units, size) arrays per level, or None
-        """
+        """Point the model at what depends on the parameters, level distributions apart."""
         cdef Model *g = &self.model
-        cdef Index top = g.n_levels, K = g.n_parameters, n_blocks = self.blocks.shape[0] - 1
-        cdef Index b, j, t, size
+        cdef Index i
+        cdef int channel
+        cdef const double[::1] predictor
+        cdef const double[::1] value
+        if coefficient.shape[0] != g.n_pairs:
+            raise ValueError("coefficients do not fit the pairs")
+        if gamma_terms.shape[0] not in (0, g.n_rows) or len(auxiliary) != g.n_channels:
+            raise ValueError("auxiliary values do not fit the rows")
+        g.coefficient = &coefficient[0] if g.n_pairs else NULL
+        g.gamma_terms = &gamma_terms[0, 0] if gamma_terms.shape[0] else NULL
+        for i, (predictor_, value_) in enumerate(auxiliary):
+            channel = g.channel[i]
+            predictor = predictor_
+            value = value_
+            if predictor.shape[0] != g.n_rows:
+                raise ValueError("auxiliary values do not fit the rows")
+            if value.shape[0] != g.aux_start[channel][g.n_rows]:
+                raise ValueError("auxiliary design does not fit the rows")
+            g.aux[channel] = &predictor[0]
+            g.aux_value[channel] = &value[0] if value.shape[0] else NULL
+
+    cdef set_levels(self, masses, placement, list held):
+        """Point the levels at log weights, odds scores and placed nodes; keep them in ``held``."""
+        cdef Model *g = &self.model
+        cdef Index t
+        cdef const double[:, ::1] log_weight
+        cdef const double[:, :, ::1] odds_score
         cdef const double[:, ::1] shift
         cdef const double[:, ::1] scale
         cdef const double[:, :, ::1] mix
-        cdef double[:, ::1] moment_view
-        cdef const long long[::1] blocks = self.blocks
-        if coefficient.shape[0] != g.n_pairs:
-            raise ValueError("coefficients do not fit the pairs")
-        if g.n_scale and log_scale.shape[0] != g.n_rows:
-            raise ValueError("log_scale does not fit the rows")
-        if gamma_terms.shape[0] not in (0, g.n_rows):
-            raise ValueError("gamma_terms does not fit the rows")
-        g.coefficient = &coefficient[0] if g.n_pairs else NULL
-        g.log_scale = &log_scale[0] if g.n_scale else NULL
-        g.gamma_terms = &gamma_terms[0, 0] if gamma_terms.shape[0] else NULL
-        g.derivatives = derivatives
-        g.moments = moments
-        moment_arrays = []
-        held = []
-        for t in range(2, top + 1):
+        for t in range(2, g.n_levels + 1):
+            log_weight_, odds_score_ = masses[t - 2]
+            log_weight = log_weight_
+            if log_weight.shape[0] not in (1, g.level[t].n_units):
+                raise ValueError("log weights do not fit the units")
+            if log_weight.shape[1] != g.level[t].n_nodes:
+                raise ValueError("log weights do not fit the nodes")
+            held.append(log_weight)
+            g.level[t].log_weight = &log_weight[0, 0]
+            g.level[t].log_weight_stride = log_weight.shape[1] if log_weight.shape[0] > 1 else 0
+            if g.level[t].n_odds:
+                odds_score = odds_score_
+                if odds_score.shape[1] != log_weight.shape[1]:
+                    raise ValueError("odds scores do not fit the nodes")
+                held.append(odds_score)
+                g.level[t].odds_score = &odds_score[0, 0, 0]
+                g.level[t].odds_stride = (
+                    odds_score.shape[1] * odds_score.shape[2] if odds_score.shape[0] > 1 else 0
+                )
             g.level[t].shift = NULL
             if placement is not None and g.level[t].n_latent:
                 shift, scale, mix = placement[t - 2]
@@ -178,16 +209,62 @@ cdef class Kernel:
                 g.level[t].shift = &shift[0, 0]
                 g.level[t].scale = &scale[0, 0]
                 g.level[t].mix = &mix[0, 0, 0]
-            if moments:
+
+    def evaluate(
+        self, const double[::1] coefficient, auxiliary, const double[:, ::1] gamma_terms,
+        masses, placement, bint derivatives, bint moments, bint cluster_scores,
+        double[:, ::1] first_derivatives, int threads,
+    ):
+        """Evaluate the log likelihood and what is asked for beside it.
+
+        Parameters
+        ----------
+        coefficient : (P,)
+            Coefficients of the pairs.
+        auxiliary : sequence of (predictor (N,), value)
+            Of each auxiliary predictor its values and its compressed design.
+        gamma_terms : (N, 3), or empty except for the gamma family
+        masses : sequence of (log_weight, odds_score) per level
+            (1 or units, nodes) and (1 or units, nodes, odds).
+        placement : sequence of (shift, scale, mix) per level, or None
+            Nodes of adaptive quadrature; None for the nodes as they are.
+        derivatives, moments, cluster_scores : bool
+        first_derivatives : (N, channels), or empty
+            Filled with the posterior means of the derivatives in the auxiliary predictors.
+        threads : int
+
+        Returns
+        -------
+        log_likelihood : (top-level clusters,)
+        scores : (blocks or, with ``cluster_scores``, clusters; parameters) or None
+            To be summed over rows.
+        hessian : (parameters, parameters) symmetric, or None
+        moments : list of (units, size) arrays per level, or None
+        """
+        cdef Model *g = &self.model
+        cdef Index top = g.n_levels, K = g.n_parameters, n_blocks = self.blocks.shape[0] - 1
+        cdef Index b, j, t, size, slot
+        cdef double[:, ::1] moment_view
+        cdef const long long[::1] blocks = self.blocks
+        cdef list held = []
+        self.set_values(coefficient, auxiliary, gamma_terms)
+        self.set_levels(masses, placement, held)
+        g.derivatives = derivatives
+        g.moments = moments
+        g.first_derivatives = &first_derivatives[0, 0] if first_derivatives.shape[0] else NULL
+        moment_arrays = []
+        if moments:
+            for t in range(2, top + 1):
                 size = moment_size(g, t, top)
-                array = np.zeros((g.level[t].n_units, size))
-                moment_arrays.append(array)
+                moment_arrays.append(np.zeros((g.level[t].n_units, size)))
                 g.level[t].moments = NULL
                 if size:
-                    moment_view = array
+                    moment_view = moment_arrays[t - 2]
                     g.level[t].moments = &moment_view[0, 0]
         log_likelihood = np.empty(g.level[top].n_units)
-        scores = np.zeros((n_blocks, K + 1 if derivatives else 1))
+        # One spare column keeps the addresses below valid for a model without parameters.
+        n_slots = g.level[top].n_units if cluster_scores else n_blocks
+        scores = np.zeros((n_slots, K + 1 if derivatives else 1))
         hessians = np.zeros((n_blocks, K * K + 1 if derivatives else 1))
         cdef double[::1] log_likelihood_view = log_likelihood
         cdef double[:, ::1] score_view = scores
@@ -211,17 +288,17 @@ cdef class Kernel:
                 for b in prange(n_blocks, schedule="dynamic", chunksize=1, num_threads=n_threads):
                     w = works + threadid()
                     for j in range(blocks[b], blocks[b + 1]):
+                        slot = j if cluster_scores else b
                         evaluate_cluster(
-                            g, w, j, &log_likelihood_view[0], &score_view[b, 0],
+                            g, w, j, &log_likelihood_view[0], &score_view[slot, 0],
                             &hessian_view[b, 0],
                         )
         finally:
             free(memory)
             free(works)
-        del held
+        held.clear()
         if not derivatives:
             return log_likelihood, None, None, moment_arrays if moments else None
         lower = hessians[:, : K * K].sum(axis=0).reshape(K, K)
         hessian = np.tril(lower) + np.tril(lower, -1).T
-        score = scores[:, :K].sum(axis=0)
-        return log_likelihood, score, hessian, moment_arrays if moments else None
+        return log_likelihood, scores[:, :K], hessian, moment_arrays if moments else None

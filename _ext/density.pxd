@@ -1,17 +1,16 @@
 # cython: language_level=3
-"""Log densities of rows and their derivatives in the linear predictor and log scale.
+"""Log densities of rows and their derivatives in the predictors.
 
 Header only: inlined functions shared by the compiled modules.
 
 Design
 ------
-A row's log density f(y | nu, zeta) depends on its linear predictor nu and, for
-families with a scale parameter, on zeta = ln(s1), the level-1 log scale. One
-call of ``density_block`` fills a block of ``n_rows x n_nodes`` values (nodes
-contiguous) of f and, for ``derivatives`` true, of
-
-    f1 = df/dnu, f2 = d2f/dnu2, and with a scale
-    fz = df/dzeta, fnz = d2f/dnu dzeta, fzz = d2f/dzeta2.
+A row's log density depends on its linear predictor nu and on auxiliary
+predictors: zeta = ln(s1), the level-1 log scale, and for an ordinal response
+the thresholds below and above the observed category. One call of
+``density_block`` fills a block of ``n_rows x n_nodes`` values (nodes
+contiguous) of the log density f and, for ``derivatives`` true, of its first
+and second derivatives.
 
 The families and links in daily use have loops of their own, written so that
 the compiler calls vector exp and log; every other pair goes through the
@@ -26,16 +25,21 @@ remote quadrature node cannot make the integral undefined. Predictors are
 clipped to +-CLIP before exponentiating: beyond it every density is zero for
 all purposes, and products of derivatives stay finite.
 
-Codes of families and links are those of ``gllamm_cli.model.families``.
+Codes of families and links are those of ``gllamm_cli.model.families``; the
+kind of a row is family * LINKS + link.
 """
 
-from libc.math cimport M_SQRT1_2, erfc, exp, expm1, fabs, log, log1p
+from libc.math cimport INFINITY, M_SQRT1_2, erfc, exp, expm1, fabs, isfinite, log, log1p
+
+from model cimport LOG_SCALE, LOWER, UPPER
 
 cdef enum:
     GAUSSIAN = 0
     BINOMIAL = 1
     POISSON = 2
     GAMMA = 3
+    ORDINAL = 4
+    NOMINAL = 5
 
 cdef enum:
     IDENTITY = 0
@@ -45,6 +49,9 @@ cdef enum:
     PROBIT = 4
     COMPLEMENTARY_LOG_LOG = 5
     LOG_LOG = 6
+    SCALED_PROBIT = 7
+    SCALED_LOGIT = 8
+    LINKS = 16
 
 cdef extern from *:
     """
@@ -66,16 +73,17 @@ cdef struct Block:
     const double *y
     const double *denominator
     const double *constant      # normalising constant that depends on y only
-    const double *log_scale     # zeta, NULL without a scale parameter
+    const double *aux[3]        # log scale, lower and upper threshold; NULL if unused
     const double *gamma_terms   # (n_rows, 3): lnGamma(k), psi(k), psi'(k); k = exp(-2 zeta)
+    const long long *entry_start    # (n_rows + 1), absolute; nominal rows form groups
     const double *nu            # (n_rows, n_nodes)
     # OUT: (n_rows, n_nodes)
     double *f
-    double *f1
-    double *f2
-    double *fz
-    double *fnz
-    double *fzz
+    double *f1                  # df/dnu
+    double *f2                  # (entries, n_nodes): d2f/dnu_i dnu_j
+    double *fa[3]               # df/da
+    double *fna[3]              # d2f/dnu da
+    double *faa[6]              # d2f/da da', packed
 
 
 cdef struct Triple:
@@ -220,7 +228,7 @@ cdef inline void gaussian_identity(Block *b, bint derivatives) noexcept nogil:
     cdef double y, zeta, precision, r
     for i in range(b.n_rows):
         y = b.y[i]
-        zeta = b.log_scale[i]
+        zeta = b.aux[LOG_SCALE][i]
         precision = exp(-2.0 * zeta)
         t = i * R
         for q in range(R):
@@ -231,9 +239,9 @@ cdef inline void gaussian_identity(Block *b, bint derivatives) noexcept nogil:
                 r = y - b.nu[t + q]
                 b.f1[t + q] = precision * r
                 b.f2[t + q] = -precision
-                b.fz[t + q] = precision * r * r - 1.0
-                b.fnz[t + q] = -2.0 * precision * r
-                b.fzz[t + q] = -2.0 * precision * r * r
+                b.fa[LOG_SCALE][t + q] = precision * r * r - 1.0
+                b.fna[LOG_SCALE][t + q] = -2.0 * precision * r
+                b.faa[0][t + q] = -2.0 * precision * r * r
 
 
 cdef inline void binomial_logit(Block *b, bint derivatives) noexcept nogil:
@@ -336,7 +344,7 @@ cdef inline void gaussian_any(Block *b, int link, bint derivatives) noexcept nog
     cdef double zeta, precision, r
     cdef Triple m
     for i in range(b.n_rows):
-        zeta = b.log_scale[i]
+        zeta = b.aux[LOG_SCALE][i]
         precision = exp(-2.0 * zeta)
         for q in range(b.n_nodes):
             t = i * b.n_nodes + q
@@ -346,9 +354,9 @@ cdef inline void gaussian_any(Block *b, int link, bint derivatives) noexcept nog
             if derivatives:
                 b.f1[t] = precision * r * m.first
                 b.f2[t] = precision * (r * m.second - m.first * m.first)
-                b.fz[t] = precision * r * r - 1.0
-                b.fnz[t] = -2.0 * b.f1[t]
-                b.fzz[t] = -2.0 * precision * r * r
+                b.fa[LOG_SCALE][t] = precision * r * r - 1.0
+                b.fna[LOG_SCALE][t] = -2.0 * b.f1[t]
+                b.faa[0][t] = -2.0 * precision * r * r
 
 
 cdef inline void gamma_any(Block *b, int link, bint derivatives) noexcept nogil:
@@ -358,7 +366,7 @@ cdef inline void gamma_any(Block *b, int link, bint derivatives) noexcept nogil:
     cdef const double *g
     cdef Triple m, lnm
     for i in range(b.n_rows):
-        k = exp(-2.0 * b.log_scale[i])
+        k = exp(-2.0 * b.aux[LOG_SCALE][i])
         g = b.gamma_terms + 3 * i
         y = b.y[i]
         lny = log(y)
@@ -378,16 +386,236 @@ cdef inline void gamma_any(Block *b, int link, bint derivatives) noexcept nogil:
                 b.f2[t] = k * (lnm.second * (ratio - 1.0) - ratio * lnm.first * lnm.first)
                 fk = log(k) + 1.0 - lnm.value - g[1] + lny - ratio
                 fkk = 1.0 / k - g[2]
-                b.fz[t] = -2.0 * k * fk
-                b.fnz[t] = -2.0 * b.f1[t]
-                b.fzz[t] = 4.0 * k * (fk + k * fkk)
+                b.fa[LOG_SCALE][t] = -2.0 * k * fk
+                b.fna[LOG_SCALE][t] = -2.0 * b.f1[t]
+                b.faa[0][t] = 4.0 * k * (fk + k * fkk)
 
 
-cdef inline void density_block(int family, int link, Block *b, bint derivatives) noexcept nogil:
-    """Fill a block; dispatch happens here, outside the loops."""
+cdef inline void binomial_scaled_probit(Block *b, bint derivatives) noexcept nogil:
+    # Mean Phi(nu / s1): with u = nu exp(-zeta), du/dnu = s, du/dzeta = -u.
+    cdef Py_ssize_t i, q, t
+    cdef double s, u, successes, failures
+    cdef Triple p, f
+    for i in range(b.n_rows):
+        s = exp(-b.aux[LOG_SCALE][i])
+        successes = b.y[i]
+        failures = b.denominator[i] - b.y[i]
+        for q in range(b.n_nodes):
+            t = i * b.n_nodes + q
+            u = s * b.nu[t]
+            f.value = b.constant[i]
+            f.first = 0.0
+            f.second = 0.0
+            if successes > 0.0:
+                p = log_probability(PROBIT, True, u)
+                f.value += successes * p.value
+                f.first += successes * p.first
+                f.second += successes * p.second
+            if failures > 0.0:
+                p = log_probability(PROBIT, False, u)
+                f.value += failures * p.value
+                f.first += failures * p.first
+                f.second += failures * p.second
+            b.f[t] = f.value
+            if derivatives:
+                b.f1[t] = s * f.first
+                b.f2[t] = s * s * f.second
+                b.fa[LOG_SCALE][t] = -u * f.first
+                b.fna[LOG_SCALE][t] = -s * (f.first + u * f.second)
+                b.faa[0][t] = u * (f.first + u * f.second)
+
+
+cdef struct Interval:
+    # ln(F(u) - F(w)) and its derivatives.
+    double value
+    double u
+    double w
+    double uu
+    double uw
+    double ww
+
+
+cdef inline double log_one_minus_exp(double x) noexcept nogil:
+    """ln(1 - exp(-x)) for x > 0 (Maechler 2012)."""
+    return log(-expm1(-x)) if x < 0.6931471805599453 else log1p(-exp(-x))
+
+
+cdef inline double log_slope(int link, double x) noexcept nogil:
+    """ln F'(x) for probit and complementary log-log."""
+    if link == PROBIT:
+        return -0.5 * x * x - HALF_LOG_2PI
+    return x - exp(clipped(x))
+
+
+cdef inline double slope_of_log_slope(int link, double x) noexcept nogil:
+    return -x if link == PROBIT else 1.0 - exp(clipped(x))
+
+
+cdef inline Interval log_interval(int link, double u, double w) noexcept nogil:
+    """ln(F(u) - F(w)), u > w; u may be +infinity and w -infinity."""
+    cdef Interval out
+    cdef Triple one
+    cdef double upper, lower, h, hh, total
+    out.u = 0.0
+    out.w = 0.0
+    out.uu = 0.0
+    out.uw = 0.0
+    out.ww = 0.0
+    if w == -INFINITY and u == INFINITY:
+        out.value = 0.0
+    elif w == -INFINITY:
+        one = log_probability(link, True, u)
+        out.value = one.value
+        out.u = one.first
+        out.uu = one.second
+    elif u == INFINITY:
+        one = log_probability(link, False, w)
+        out.value = one.value
+        out.w = one.first
+        out.ww = one.second
+    elif u <= w:
+        # Thresholds in the wrong order: no probability is left for the category.
+        out.value = IMPOSSIBLE
+    elif link == LOGIT:
+        # F(u) - F(w) = F(u) (1 - F(w)) (1 - exp(w - u))
+        one = log_probability(LOGIT, True, u)
+        out.value = one.value + log_one_minus_exp(u - w)
+        h = 1.0 / expm1(u - w) if u - w < CLIP else 0.0
+        hh = h * (1.0 + h)
+        out.u = one.first + h
+        out.uu = one.second - hh
+        one = log_probability(LOGIT, False, w)
+        out.value += one.value
+        out.w = one.first - h
+        out.ww = one.second - hh
+        out.uw = hh
+    else:
+        # The difference of the two smaller tails.
+        upper = log_probability(link, True, u).value
+        lower = log_probability(link, True, w).value
+        if lower > -0.6931471805599453:
+            upper = log_probability(link, False, w).value
+            lower = log_probability(link, False, u).value
+        total = upper + log_one_minus_exp(upper - lower) if upper > lower else -INFINITY
+        if not isfinite(total):
+            out.value = IMPOSSIBLE
+            return out
+        out.value = total
+        out.u = exp(log_slope(link, u) - total)
+        out.w = -exp(log_slope(link, w) - total)
+        out.uu = out.u * (slope_of_log_slope(link, u) - out.u)
+        out.ww = out.w * (slope_of_log_slope(link, w) - out.w)
+        out.uw = -out.u * out.w
+    return out
+
+
+cdef inline void ordinal(Block *b, int link, bint derivatives) noexcept nogil:
+    # P(category) = F(u) - F(w), u = (nu - lower) s, w = (nu - upper) s, s = exp(-zeta).
+    cdef Py_ssize_t i, q, t
+    cdef double s, u, w, du, dw, lower, upper
+    cdef Interval p
+    for i in range(b.n_rows):
+        s = exp(-b.aux[LOG_SCALE][i]) if b.aux[LOG_SCALE] != NULL else 1.0
+        lower = b.aux[LOWER][i]
+        upper = b.aux[UPPER][i]
+        for q in range(b.n_nodes):
+            t = i * b.n_nodes + q
+            u = (b.nu[t] - lower) * s
+            w = (b.nu[t] - upper) * s
+            p = log_interval(link, u, w)
+            b.f[t] = p.value
+            if not derivatives:
+                continue
+            if lower == -INFINITY:
+                u = 0.0
+            if upper == INFINITY:
+                w = 0.0
+            b.f1[t] = s * (p.u + p.w)
+            b.f2[t] = s * s * (p.uu + 2.0 * p.uw + p.ww)
+            b.fa[LOWER][t] = -s * p.u
+            b.fa[UPPER][t] = -s * p.w
+            b.fna[LOWER][t] = -s * s * (p.uu + p.uw)
+            b.fna[UPPER][t] = -s * s * (p.uw + p.ww)
+            b.faa[2][t] = s * s * p.uu
+            b.faa[4][t] = s * s * p.uw
+            b.faa[5][t] = s * s * p.ww
+            if b.aux[LOG_SCALE] != NULL:
+                du = p.u + u * p.uu + w * p.uw
+                dw = p.w + w * p.ww + u * p.uw
+                b.fa[LOG_SCALE][t] = -(u * p.u + w * p.w)
+                b.fna[LOG_SCALE][t] = -s * (du + dw)
+                b.faa[0][t] = u * du + w * dw
+                b.faa[1][t] = s * du
+                b.faa[3][t] = s * dw
+
+
+cdef inline void nominal(Block *b, bint scaled, bint derivatives) noexcept nogil:
+    # Choice sets: y is 1 in the chosen row, 0 in the others. The log density of
+    # the set stands in its last row; scaled predictors are nu exp(-zeta).
+    cdef Py_ssize_t first = 0, end, i, j, q, chosen, t, e, R = b.n_nodes
+    cdef double s, largest, total, p, u, mean_u, mean_uu, x
+    while first < b.n_rows:
+        end = first + 1
+        while end < b.n_rows and b.entry_start[end + 1] - b.entry_start[end] > 1:
+            end += 1
+        chosen = first
+        for i in range(first, end):
+            if b.y[i] > 0.0:
+                chosen = i
+        s = exp(-b.aux[LOG_SCALE][first]) if scaled else 1.0
+        for q in range(R):
+            largest = -INFINITY
+            for i in range(first, end):
+                u = s * b.nu[i * R + q]
+                if u > largest:
+                    largest = u
+            total = 0.0
+            for i in range(first, end):
+                total += exp(s * b.nu[i * R + q] - largest)
+            for i in range(first, end):
+                b.f[i * R + q] = 0.0
+            b.f[(end - 1) * R + q] = s * b.nu[chosen * R + q] - largest - log(total)
+            if not derivatives:
+                continue
+            mean_u = 0.0
+            mean_uu = 0.0
+            for i in range(first, end):
+                u = s * b.nu[i * R + q]
+                p = exp(u - largest) / total
+                b.f1[i * R + q] = p
+                mean_u += p * u
+                mean_uu += p * u * u
+            for i in range(first, end):
+                t = i * R + q
+                p = b.f1[t]
+                u = s * b.nu[t]
+                for j in range(first, i + 1):
+                    e = b.entry_start[i] - b.entry_start[0] + j - first
+                    x = p * b.f1[j * R + q]
+                    b.f2[e * R + q] = s * s * (x - p if j == i else x)
+                if scaled:
+                    b.fna[LOG_SCALE][t] = -s * ((1.0 if i == chosen else 0.0) - p)
+                    b.fna[LOG_SCALE][t] += s * p * (u - mean_u)
+                    b.fa[LOG_SCALE][t] = 0.0
+                    b.faa[0][t] = 0.0
+            if scaled:
+                t = (end - 1) * R + q
+                b.fa[LOG_SCALE][t] = mean_u - s * b.nu[chosen * R + q]
+                b.faa[0][t] = -b.fa[LOG_SCALE][t] - (mean_uu - mean_u * mean_u)
+            for i in range(first, end):
+                t = i * R + q
+                b.f1[t] = s * ((1.0 if i == chosen else 0.0) - b.f1[t])
+        first = end
+
+
+cdef inline void density_block(int kind, Block *b, bint derivatives) noexcept nogil:
+    """Fill a block of rows of one kind; dispatch happens here, outside the loops."""
+    cdef int family = kind // LINKS, link = kind % LINKS
     if family == BINOMIAL:
         if link == LOGIT:
             binomial_logit(b, derivatives)
+        elif link == SCALED_PROBIT:
+            binomial_scaled_probit(b, derivatives)
         else:
             binomial_any(b, link, derivatives)
     elif family == POISSON:
@@ -400,5 +628,9 @@ cdef inline void density_block(int family, int link, Block *b, bint derivatives)
             gaussian_identity(b, derivatives)
         else:
             gaussian_any(b, link, derivatives)
-    else:
+    elif family == GAMMA:
         gamma_any(b, link, derivatives)
+    elif family == ORDINAL:
+        ordinal(b, link, derivatives)
+    else:
+        nominal(b, link == SCALED_LOGIT, derivatives)

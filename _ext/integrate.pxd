@@ -41,9 +41,11 @@ from libc.math cimport INFINITY, exp, isfinite, log
 from libc.string cimport memset
 
 from density cimport Block, density_block
-from model cimport CHUNK, Index, Level, Model, Work, first_below, moment_size, row_size
+from model cimport (
+    CHUNK, Index, Level, Model, Work, entry_size, first_below, first_entry, moment_size, packed,
+)
 from moments cimport (
-    collapse_moments, collapse_rows, expand_rows, own_moments, second_moments_of_rows,
+    collapse_entries, collapse_moments, expand_entries, moments_of_entries, own_moments,
 )
 
 
@@ -53,7 +55,7 @@ cdef inline double place_node(
     """Set v_path and e_path for node q; return the log weight with the adaptive factor."""
     cdef const Level *lev = &g.level[level]
     cdef Index n = lev.n_latent, i, j, m
-    cdef double lw = lev.log_weight[q], x, value
+    cdef double lw = lev.log_weight[unit * lev.log_weight_stride + q], x, value
     cdef const double *mix
     i = n
     while i > 0:
@@ -110,86 +112,147 @@ cdef inline void linear_coefficients(
                 a[g.pair_latent[k]] += g.value[z] * g.coefficient[k]
 
 
+cdef inline Index run_end(const Model *g, Index start, Index end, Index step) noexcept nogil:
+    """End of a run of at most ``step`` rows of one kind that does not split a group."""
+    cdef Index stop = start + 1
+    while stop < end and g.kind[stop] == g.kind[start] and (
+        stop < start + step or g.entry_start[stop + 1] - g.entry_start[stop] > 1
+    ):
+        stop += 1
+    return stop
+
+
+cdef inline void fill_predictors(
+    const Model *g, Work *w, Index start, Index stop, Index top_row
+) noexcept nogil:
+    """Linear predictors of rows at all nodes of their level-2 unit."""
+    cdef Index R = g.level[2].n_nodes, n2 = g.level[2].n_latent, width = g.n_latent + 1
+    cdef Index i, m, q
+    cdef const double *a
+    cdef const double *v = w.v[2]
+    cdef double *nu = w.nu
+    cdef double base, x
+    for i in range(start, stop):
+        a = w.linear + (i - top_row) * width
+        base = a[0]
+        for m in range(n2 + 1, width):
+            base += a[m] * w.v_path[m]
+        for q in range(R):
+            nu[q] = base
+        for m in range(n2):
+            x = a[m + 1]
+            if x != 0.0:
+                for q in range(R):
+                    nu[q] += x * v[m * R + q]
+        nu += R
+
+
 cdef inline void evaluate_rows(
     const Model *g, Work *w, Index unit, Index top_row
 ) noexcept nogil:
     """Densities of a level-2 unit's rows at all nodes.
 
-    Adds to the log posterior, the column scores, and keeps the (weighted)
+    Adds to the log posterior and the column scores, and keeps the (weighted)
     second derivatives of the unit's rows.
     """
     cdef const Level *lev = &g.level[2]
-    cdef Index R = lev.n_nodes, n2 = lev.n_latent, width = g.n_latent + 1
-    cdef Index begin = lev.first[unit], end = lev.first[unit + 1]
+    cdef Index R = lev.n_nodes, begin = lev.first[unit], end = lev.first[unit + 1]
     cdef Index step = CHUNK // R if R < CHUNK else 1
-    cdef Index start, n, i, q, m, d, t, local
-    cdef long long z
-    cdef const double *a
-    cdef const double *v = w.v[2]
-    cdef double base, weight, u
-    cdef double *out
+    cdef Index start = begin, stop, i, q, t, s, c, local, entry
+    cdef double weight
     cdef Block block
-    start = begin
+    for c in range(3):
+        block.aux[c] = NULL
+    block.n_nodes = R
+    block.nu = w.nu
+    block.f = w.f
+    block.f1 = w.f1
     while start < end:
-        n = end - start if end - start < step else step
+        stop = run_end(g, start, end, step)
+        fill_predictors(g, w, start, stop, top_row)
         local = (start - begin) * R
-        for i in range(n):
-            a = w.linear + (start + i - top_row) * width
-            base = a[0]
-            for m in range(n2 + 1, width):
-                base += a[m] * w.v_path[m]
-            for q in range(R):
-                w.nu[i * R + q] = base
-            for m in range(n2):
-                u = a[m + 1]
-                if u != 0.0:
-                    for q in range(R):
-                        w.nu[i * R + q] += u * v[m * R + q]
-        block.n_rows = n
-        block.n_nodes = R
+        entry = (g.entry_start[start] - g.entry_start[begin]) * R
+        block.n_rows = stop - start
         block.y = g.y + start
         block.denominator = g.denominator + start
         block.constant = g.constant + start
-        block.log_scale = g.log_scale + start if g.n_scale else NULL
         block.gamma_terms = g.gamma_terms + 3 * start if g.gamma_terms != NULL else NULL
-        block.nu = w.nu
-        block.f = w.f
-        block.f1 = w.f1
-        block.f2 = w.f2 + local
-        block.fz = w.fz
-        block.fnz = w.fnz + local if g.n_scale else NULL
-        block.fzz = w.fzz + local if g.n_scale else NULL
-        density_block(g.family, g.link, &block, g.derivatives)
-        for i in range(n):
-            weight = g.row_weight[start + i]
-            t = i * R
+        block.entry_start = g.entry_start + start
+        block.f2 = w.f2 + entry
+        for t in range(g.n_channels):
+            c = g.channel[t]
+            block.aux[c] = g.aux[c] + start
+            block.fa[c] = w.fa[c] + local
+            block.fna[c] = w.fna[c] + local
+            for s in range(t + 1):
+                block.faa[packed(c) + g.channel[s]] = w.faa[packed(c) + g.channel[s]] + local
+            if g.derivatives and g.mixed:
+                # A density writes only the derivatives in its own predictors.
+                memset(block.fa[c], 0, block.n_rows * R * sizeof(double))
+                memset(block.fna[c], 0, block.n_rows * R * sizeof(double))
+                for s in range(t + 1):
+                    memset(
+                        block.faa[packed(c) + g.channel[s]], 0,
+                        block.n_rows * R * sizeof(double),
+                    )
+        density_block(g.kind[start], &block, g.derivatives)
+        for i in range(start, stop):
+            weight = g.row_weight[i]
+            t = (i - start) * R
             for q in range(R):
                 w.log_posterior[2][q] += weight * w.f[t + q]
-            if not g.derivatives:
-                continue
-            for z in range(g.row_start[start + i], g.row_start[start + i + 1]):
-                u = weight * g.value[z]
-                out = w.column_score + g.column[z] * R
-                for q in range(R):
-                    out[q] += u * w.f1[t + q]
-            for d in range(g.n_scale):
-                u = weight * g.scale_design[(start + i) * g.n_scale + d]
-                out = w.column_score + (g.n_columns + d) * R
-                for q in range(R):
-                    out[q] += u * w.fz[t + q]
-            if weight != 1.0:
-                for q in range(R):
-                    w.f2[local + t + q] *= weight
-                if g.n_scale:
-                    for q in range(R):
-                        w.fnz[local + t + q] *= weight
-                        w.fzz[local + t + q] *= weight
-        start += n
+            if g.derivatives:
+                accumulate_row(g, w, i, i - begin, w.f1 + t, g.entry_start[begin])
+        start = stop
 
 
-cdef inline void node_scores(const Model *g, Work *w) noexcept nogil:
+cdef inline void add_scaled(double *out, double x, const double *f, Index n) noexcept nogil:
+    cdef Index q
+    for q in range(n):
+        out[q] += x * f[q]
+
+
+cdef inline void accumulate_row(
+    const Model *g, Work *w, Index i, Index local, const double *f1, Index first
+) noexcept nogil:
+    """Add a row's first derivatives to the column scores; weight what is kept of it.
+
+    ``local`` is its number within the level-2 unit, ``first`` the unit's first entry.
+    """
+    cdef Index R = g.level[2].n_nodes, t, s, c, q
+    cdef long long z, e
+    cdef double weight = g.row_weight[i]
+    cdef double *kept
+    for z in range(g.row_start[i], g.row_start[i + 1]):
+        add_scaled(w.column_score + g.column[z] * R, weight * g.value[z], f1, R)
+    for t in range(g.n_channels):
+        c = g.channel[t]
+        for z in range(g.aux_start[c][i], g.aux_start[c][i + 1]):
+            add_scaled(
+                w.column_score + (g.n_columns + g.aux_column[c][z]) * R,
+                weight * g.aux_value[c][z], w.fa[c] + local * R, R,
+            )
+    if weight == 1.0:
+        return
+    for e in range(g.entry_start[i], g.entry_start[i + 1]):
+        kept = w.f2 + (e - first) * R
+        for q in range(R):
+            kept[q] *= weight
+    for t in range(g.n_channels):
+        c = g.channel[t]
+        for q in range(R):
+            w.fa[c][local * R + q] *= weight
+            w.fna[c][local * R + q] *= weight
+        for s in range(t + 1):
+            kept = w.faa[packed(c) + g.channel[s]] + local * R
+            for q in range(R):
+                kept[q] *= weight
+
+
+cdef inline void node_scores(const Model *g, Work *w, Index unit) noexcept nogil:
     """Scores at each node of a level-2 unit, (parameters, nodes), from the column scores."""
-    cdef Index R = g.level[2].n_nodes, n2 = g.level[2].n_latent
+    cdef const Level *lev = &g.level[2]
+    cdef Index R = lev.n_nodes, n2 = lev.n_latent
     cdef Index c, k, m, d, q
     cdef const double *column_score
     cdef const double *v
@@ -208,9 +271,17 @@ cdef inline void node_scores(const Model *g, Work *w) noexcept nogil:
                 factor = w.v_path[m]
                 for q in range(R):
                     out[q] = column_score[q] * factor
-    for d in range(g.n_scale):
+    for d in range(g.n_aux):
         for q in range(R):
             w.score[2][(g.n_pairs + d) * R + q] = w.column_score[(g.n_columns + d) * R + q]
+    for d in range(g.n_pairs + g.n_aux, g.n_parameters):
+        for q in range(R):
+            w.score[2][d * R + q] = 0.0
+    for d in range(lev.n_odds):
+        for q in range(R):
+            w.score[2][(lev.odds + d) * R + q] = lev.odds_score[
+                unit * lev.odds_stride + q * lev.n_odds + d
+            ]
 
 
 cdef inline double integrate_rows(
@@ -233,14 +304,14 @@ cdef inline double integrate_rows(
         for m in range(n2):
             w.v[2][m * R + q] = w.v_path[m + 1]
     if g.derivatives:
-        memset(w.column_score, 0, (g.n_columns + g.n_scale) * R * sizeof(double))
+        memset(w.column_score, 0, (g.n_columns + g.n_aux) * R * sizeof(double))
     evaluate_rows(g, w, unit, top_row)
     value = normalise(p, R)
     if g.moments:
         own_moments(g, w, 2, p, w.v[2], 1, R)
     if not g.derivatives:
         return value
-    node_scores(g, w)
+    node_scores(g, w, unit)
     for k in range(K):
         row = w.score[2] + k * R
         mean = 0.0
@@ -260,7 +331,7 @@ cdef inline double integrate_rows(
                 for q in range(R):
                     total += w.weighted[q] * other[q]
                 spread[k * K + h] += total
-    second_moments_of_rows(g, w, unit, p, weight)
+    moments_of_entries(g, w, unit, p, weight)
     return value
 
 
@@ -270,8 +341,7 @@ cdef inline double integrate(
     """A unit of any level above the rows; same contract as ``integrate_rows``."""
     cdef const Level *lev = &g.level[level]
     cdef Index R = lev.n_nodes, n = lev.n_latent, K = g.n_parameters
-    cdef Index q, c, i, k, h, t, n_rows, row, n_target
-    cdef Index first_row = first_below(g, level, unit, 1)
+    cdef Index q, c, i, k, h, t, n_entries, entry, n_target
     cdef double value, mean, factor, weight = lev.weight[unit]
     cdef double *p
     cdef double *v
@@ -282,7 +352,7 @@ cdef inline double integrate(
         return integrate_rows(g, w, unit, top_row, score, spread)
     p = w.log_posterior[level]
     v = w.v[level]
-    n_rows = first_below(g, level, unit + 1, 1) - first_row
+    n_entries = first_entry(g, level, unit + 1) - first_entry(g, level, unit)
     if g.derivatives:
         memset(w.score[level], 0, R * K * sizeof(double))
         memset(w.spread[level], 0, R * K * K * sizeof(double))
@@ -292,9 +362,9 @@ cdef inline double integrate(
             v[q * n + i] = w.v_path[lev.below + 1 + i]
         for c in range(lev.first[unit], lev.first[unit + 1]):
             if g.derivatives:
-                row = first_below(g, level - 1, c, 1) - first_row
+                entry = first_entry(g, level - 1, c) - first_entry(g, level, unit)
                 w.row_out[level - 1] = (
-                    w.row_moments[level] + (q * n_rows + row) * row_size(g, level - 1)
+                    w.row_moments[level] + (q * n_entries + entry) * entry_size(g, level - 1)
                 )
             if g.moments:
                 for t in range(2, level):
@@ -309,6 +379,11 @@ cdef inline double integrate(
                 g, w, level - 1, c, top_row, w.score[level] + q * K, w.spread[level] + q * K * K
             )
             p[q] += g.level[level - 1].weight[c] * value
+        if g.derivatives:
+            for k in range(lev.n_odds):
+                w.score[level][q * K + lev.odds + k] += lev.odds_score[
+                    unit * lev.odds_stride + q * lev.n_odds + k
+                ]
     value = normalise(p, R)
     if g.moments:
         own_moments(g, w, level, p, v, n, 1)
@@ -332,7 +407,7 @@ cdef inline double integrate(
             mean = row_score[k]
             for h in range(k + 1):
                 spread[k * K + h] += factor * (total[k * K + h] + mean * row_score[h])
-    collapse_rows(g, w, level, n_rows, p, v, weight)
+    collapse_entries(g, w, level, n_entries, p, v, weight)
     return value
 
 
@@ -355,4 +430,4 @@ cdef inline void evaluate_cluster(
         g, w, top, cluster, begin, score, hessian
     )
     if g.derivatives:
-        expand_rows(g, w.row_moments[top + 1], begin, end, hessian)
+        expand_entries(g, w.row_moments[top + 1], begin, end, hessian)

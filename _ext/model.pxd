@@ -1,11 +1,28 @@
 # cython: language_level=3
-"""The arrays of a model, the scratch space of a thread, and how both are indexed."""
+"""The arrays of a model, the scratch space of a thread, and how both are indexed.
+
+A row's density depends on its linear predictor and on up to three *auxiliary
+predictors* without latent variables: the level-1 log scale and the two
+thresholds around an ordinal response. Auxiliary predictors are linear in
+auxiliary parameters; ``channel`` numbers those that the model uses.
+
+Rows whose density depends on each other's predictors (choice sets) form a
+group. An *entry* is a pair of rows of one group, (i, j) with j <= i; a row
+outside groups has the single entry (i, i). Second derivatives live on entries.
+"""
 
 ctypedef Py_ssize_t Index
 
 cdef enum:
     MAX_LEVELS = 9          # level numbers 1..8
     CHUNK = 4096            # doubles per density block
+    CHANNELS = 3
+
+cdef enum:
+    # Auxiliary predictors.
+    LOG_SCALE = 0
+    LOWER = 1
+    UPPER = 2
 
 
 cdef struct Level:
@@ -15,12 +32,18 @@ cdef struct Level:
     Index below             # latent variables of lower levels
     const long long *first  # (n_units + 1): subunits of unit j are first[j]..first[j+1]
     const double *weight    # (n_units)
-    const double *node      # (n_nodes, n_latent) standard nodes
-    const double *log_weight
+    const double *node      # (n_nodes, n_latent) standard nodes or locations
+    const double *log_weight        # (n_nodes), or (n_units, n_nodes)
+    Index log_weight_stride         # 0, or n_nodes
     # Placement of the nodes, NULL for ordinary quadrature.
     const double *shift     # (n_units, n_latent)
     const double *scale     # (n_units, n_latent)
     const double *mix       # (n_units, n_latent, n_latent_total), unit upper triangular
+    # Masses of a discrete distribution as parameters.
+    Index n_odds
+    Index odds              # number of the first one in the parameter vector
+    const double *odds_score        # d ln(mass) / d odds: (units or 1, n_nodes, n_odds)
+    Index odds_stride               # 0, or n_nodes * n_odds
     double *moments         # (n_units, moment_size of this level at the top), or NULL
 
 
@@ -30,47 +53,55 @@ cdef struct Model:
     Index n_latent
     Index n_columns
     Index n_pairs
-    Index n_scale
-    Index n_parameters      # pairs + scale coefficients
-    int family
-    int link
+    Index n_aux             # auxiliary parameters
+    Index n_parameters      # pairs, auxiliary parameters, odds
+    Index largest_group
+    const int *kind         # family and link of each row
+    bint mixed              # rows of several kinds
     const double *y
     const double *denominator
     const double *constant
     const double *row_weight
     const double *offset
-    const double *log_scale
     const double *gamma_terms
-    const double *scale_design    # (n_rows, n_scale)
     const long long *row_start    # CSR of the design columns
     const int *column
     const double *value
+    const long long *entry_start  # (n_rows + 1)
     const long long *pair_start   # pairs of column c: pair_start[c]..pair_start[c+1]
     const int *pair_latent
     const double *coefficient     # h
+    # Auxiliary predictors in use: n_channels of them.
+    Index n_channels
+    int channel[CHANNELS]               # LOG_SCALE, LOWER or UPPER
+    const double *aux[CHANNELS]         # values, by LOG_SCALE, LOWER, UPPER; NULL if unused
+    const long long *aux_start[CHANNELS]
+    const int *aux_column[CHANNELS]
+    const double *aux_value[CHANNELS]
     bint derivatives
     bint moments
+    double *first_derivatives   # (n_rows, n_channels): expected, or NULL
     Level level[MAX_LEVELS]
 
 
 cdef struct Work:
     # Scratch of one thread. Arrays indexed by level where each level needs its own.
     double *linear          # (rows of a top cluster, 1 + n_latent)
-    double *v[MAX_LEVELS]   # level 2: (n_latent, nodes); above: unused
+    double *v[MAX_LEVELS]   # level 2: (n_latent, nodes); above: (nodes, n_latent)
     double *v_path          # (1 + n_latent) current values, v[0] = 1
     double *e_path          # (1 + n_latent) their placed innovations
     double *log_posterior[MAX_LEVELS]
     double *score[MAX_LEVELS]    # level 2: (parameters, nodes); above: (nodes, parameters)
     double *mean_score[MAX_LEVELS]
     double *spread[MAX_LEVELS]   # above level 2: (nodes, parameters, parameters)
-    double *column_score    # (columns + scale, nodes)
+    double *column_score    # (columns + auxiliary parameters, nodes)
     double *nu
     double *f
     double *f1
-    double *f2              # kept for a whole level-2 unit: (rows, nodes)
-    double *fz
-    double *fnz
-    double *fzz
+    double *f2              # kept for a whole level-2 unit: (entries, nodes)
+    double *fa[CHANNELS]    # (rows, nodes); kept for the unit: needed for their means
+    double *fna[CHANNELS]   # kept
+    double *faa[6]          # kept; pairs of auxiliary predictors, packed
     double *weighted        # (nodes)
     double *row_moments[MAX_LEVELS]      # collapsed over nodes of the level below
     double *row_out[MAX_LEVELS]          # where a unit of this level writes
@@ -87,10 +118,10 @@ cdef inline Index dims(const Model *g, Index level) noexcept nogil:
     return g.level[level].below + g.level[level].n_latent
 
 
-cdef inline Index row_size(const Model *g, Index level) noexcept nogil:
-    """Row moments: E[f2 v v'] packed, then E[fnz v], E[fzz] with a scale."""
+cdef inline Index entry_size(const Model *g, Index level) noexcept nogil:
+    """Moments of an entry; see ``moments.pxd`` for their order."""
     cdef Index d = dims(g, level)
-    return packed(d + 1) + (d + 2 if g.n_scale else 0)
+    return packed(d + 1) + g.n_channels * (d + 2) + packed(g.n_channels)
 
 
 cdef inline Index moment_size(const Model *g, Index level, Index at) noexcept nogil:
@@ -107,69 +138,69 @@ cdef inline Index first_below(const Model *g, Index level, Index unit, Index tar
     return unit
 
 
+cdef inline Index first_entry(const Model *g, Index level, Index unit) noexcept nogil:
+    """First entry inside a unit of ``level``."""
+    return g.entry_start[first_below(g, level, unit, 1)]
+
+
 cdef inline Index largest_unit(const Model *g, Index level, Index target) noexcept nogil:
+    """Most units of level ``target`` (1: rows, 0: entries) inside a unit of ``level``."""
     cdef Index j, n, largest = 0
     for j in range(g.level[level].n_units):
-        n = first_below(g, level, j + 1, target) - first_below(g, level, j, target)
+        if target == 0:
+            n = first_entry(g, level, j + 1) - first_entry(g, level, j)
+        else:
+            n = first_below(g, level, j + 1, target) - first_below(g, level, j, target)
         if n > largest:
             largest = n
     return largest
 
 
+cdef inline double *take(double *memory, Index *used, Index n) noexcept nogil:
+    used[0] += n
+    return memory + used[0] - n
+
+
 cdef inline Index lay_out(const Model *g, Work *w, double *memory) noexcept nogil:
     """Assign the scratch arrays inside ``memory`` (NULL to only count); return doubles needed."""
-    cdef Index used = 0, R, n, level, t, K = g.n_parameters, top = g.n_levels
+    cdef Index used = 0, R, level, t, c, K = g.n_parameters, top = g.n_levels
     cdef Index R2 = g.level[2].n_nodes
-    cdef Index chunk = CHUNK if R2 < CHUNK else R2
-    cdef Index rows_top = largest_unit(g, top, 1), rows_two = largest_unit(g, 2, 1)
+    # A block holds at least one row, and never part of a group.
+    cdef Index chunk = CHUNK + R2 * g.largest_group
+    cdef Index rows_two = largest_unit(g, 2, 1)
     cdef Index d = 1 if g.derivatives else 0
-    cdef Index s = 1 if g.n_scale and g.derivatives else 0
 
-    w.linear = memory + used
-    used += rows_top * (g.n_latent + 1)
-    w.v_path = memory + used
-    used += g.n_latent + 1
-    w.e_path = memory + used
-    used += g.n_latent + 1
-    w.nu = memory + used
-    used += chunk
-    w.f = memory + used
-    used += chunk
-    w.f1 = memory + used
-    used += chunk
-    w.fz = memory + used
-    used += chunk * s
-    w.f2 = memory + used
-    used += rows_two * R2 * d
-    w.fnz = memory + used
-    used += rows_two * R2 * s
-    w.fzz = memory + used
-    used += rows_two * R2 * s
-    w.weighted = memory + used
-    used += R2
-    w.column_score = memory + used
-    used += (g.n_columns + g.n_scale) * R2 * d
+    w.linear = take(memory, &used, largest_unit(g, top, 1) * (g.n_latent + 1))
+    w.v_path = take(memory, &used, g.n_latent + 1)
+    w.e_path = take(memory, &used, g.n_latent + 1)
+    w.nu = take(memory, &used, chunk)
+    w.f = take(memory, &used, chunk)
+    w.f1 = take(memory, &used, chunk)
+    w.f2 = take(memory, &used, largest_unit(g, 2, 0) * R2 * d)
+    for t in range(g.n_channels):
+        c = g.channel[t]
+        w.fa[c] = take(memory, &used, rows_two * R2 * d)
+        w.fna[c] = take(memory, &used, rows_two * R2 * d)
+        for level in range(t + 1):
+            w.faa[packed(c) + g.channel[level]] = take(memory, &used, rows_two * R2 * d)
+    w.weighted = take(memory, &used, R2)
+    w.column_score = take(memory, &used, (g.n_columns + g.n_aux) * R2 * d)
     for level in range(2, top + 1):
         R = g.level[level].n_nodes
-        w.v[level] = memory + used
-        used += R * g.level[level].n_latent
-        w.log_posterior[level] = memory + used
-        used += R
-        w.score[level] = memory + used
-        used += R * K * d
-        w.mean_score[level] = memory + used
-        used += K * d
-        w.spread[level] = memory + used
+        w.v[level] = take(memory, &used, R * g.level[level].n_latent)
+        w.log_posterior[level] = take(memory, &used, R)
+        w.score[level] = take(memory, &used, R * K * d)
+        w.mean_score[level] = take(memory, &used, K * d)
         if level == 2:
             continue
-        used += R * K * K * d
-        n = largest_unit(g, level, 1)
-        w.row_moments[level] = memory + used
-        used += R * n * row_size(g, level - 1) * d
-        for t in range(2, level):
-            w.unit_moments[level][t] = memory + used
-            if g.moments:
-                used += R * largest_unit(g, level, t) * moment_size(g, t, level - 1)
-    w.row_moments[top + 1] = memory + used
-    used += rows_top * row_size(g, top) * d
+        w.spread[level] = take(memory, &used, R * K * K * d)
+        w.row_moments[level] = take(
+            memory, &used, R * largest_unit(g, level, 0) * entry_size(g, level - 1) * d
+        )
+        if g.moments:
+            for t in range(2, level):
+                w.unit_moments[level][t] = take(
+                    memory, &used, R * largest_unit(g, level, t) * moment_size(g, t, level - 1)
+                )
+    w.row_moments[top + 1] = take(memory, &used, largest_unit(g, top, 0) * entry_size(g, top) * d)
     return used

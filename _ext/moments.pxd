@@ -1,16 +1,22 @@
 # cython: language_level=3
-"""Posterior moments: of latent variables, and of the second derivatives of rows.
+"""Posterior moments: of latent variables, and of the derivatives of rows.
 
-Row moments of a level are E[f'' v v'] packed (lower triangle), then with a
-scale E[f_nu,zeta v] and E[f_zeta,zeta], v being the latent variables up to that
-level with v[0] = 1. They and the moments of latent variables are averaged over
-the nodes of one level after another; each collapse appends the level's own
-latent variables, which are constant within a node.
+The moments of an entry (i, j) at a level are, v being the latent variables up
+to that level with v[0] = 1 and a the model's auxiliary predictors,
+
+    E[f_{nu_i nu_j} v v']   packed, lower triangle,
+    E[f_{nu_i a} v]         for each a,
+    E[f_{a a'}]             packed,
+    E[f_a]                  for each a;
+
+the last three are zero unless i = j. They and the moments of latent variables
+are averaged over the nodes of one level after another; each collapse appends
+the level's own latent variables, which are constant within a node.
 """
 
 from libc.string cimport memset
 
-from model cimport Index, Level, Model, Work, dims, first_below, moment_size, packed, row_size
+from model cimport Index, Level, Model, Work, dims, entry_size, first_below, moment_size, packed
 
 
 cdef inline void own_moments(
@@ -37,18 +43,27 @@ cdef inline void own_moments(
             out[n + packed(i) + j] = total2
 
 
-cdef inline void second_moments_of_rows(
+cdef inline double dot(const double *p, const double *f, Index n) noexcept nogil:
+    cdef Index q
+    cdef double total = 0.0
+    for q in range(n):
+        total += p[q] * f[q]
+    return total
+
+
+cdef inline void moments_of_entries(
     const Model *g, Work *w, Index unit, const double *p, double weight
 ) noexcept nogil:
-    """E[f2 v v'], E[fnz v] and E[fzz] of each row of a level-2 unit, times its weight."""
+    """Moments of the entries of a level-2 unit given the levels above, times its weight."""
     cdef const Level *lev = &g.level[2]
-    cdef Index R = lev.n_nodes, n2 = lev.n_latent
-    cdef Index n = lev.first[unit + 1] - lev.first[unit], size = row_size(g, 2)
-    cdef Index i, q, m, h
-    cdef double total
-    cdef double *out
+    cdef Index R = lev.n_nodes, n2 = lev.n_latent, size = entry_size(g, 2)
+    cdef Index begin = lev.first[unit], end = lev.first[unit + 1]
+    cdef Index first = g.entry_start[begin], n = g.entry_start[end] - first
+    cdef Index i, q, m, h, t, s, c, last
+    cdef double *out = w.row_out[2]
     cdef double *pv = w.weighted
-    cdef const double *f
+    if g.n_channels:
+        memset(out, 0, n * size * sizeof(double))
     for m in range(n2 + 1):
         for h in range(m + 1):
             for q in range(R):
@@ -58,52 +73,52 @@ cdef inline void second_moments_of_rows(
                 if h > 0:
                     pv[q] *= w.v[2][(h - 1) * R + q]
             for i in range(n):
-                total = 0.0
-                f = w.f2 + i * R
-                for q in range(R):
-                    total += pv[q] * f[q]
-                w.row_out[2][i * size + packed(m) + h] = total
-        if g.n_scale:
+                out[i * size + packed(m) + h] = dot(pv, w.f2 + i * R, R)
+        for t in range(g.n_channels):
             for q in range(R):
                 pv[q] = weight * p[q] * (w.v[2][(m - 1) * R + q] if m > 0 else 1.0)
-            for i in range(n):
-                total = 0.0
-                f = w.fnz + i * R
-                for q in range(R):
-                    total += pv[q] * f[q]
-                w.row_out[2][i * size + packed(n2 + 1) + m] = total
-    if g.n_scale:
-        for i in range(n):
-            out = w.row_out[2] + i * size + packed(n2 + 1) + n2 + 1
-            total = 0.0
-            f = w.fzz + i * R
-            for q in range(R):
-                total += p[q] * f[q]
-            out[0] = weight * total
+            for i in range(end - begin):
+                # The last entry of a row is its own.
+                last = g.entry_start[begin + i + 1] - 1 - first
+                out[last * size + packed(n2 + 1) + t * (n2 + 1) + m] = dot(
+                    pv, w.fna[g.channel[t]] + i * R, R
+                )
+    if g.n_channels == 0:
+        return
+    for q in range(R):
+        pv[q] = weight * p[q]
+    for i in range(end - begin):
+        last = g.entry_start[begin + i + 1] - 1 - first
+        out = w.row_out[2] + last * size + packed(n2 + 1) + g.n_channels * (n2 + 1)
+        for t in range(g.n_channels):
+            c = g.channel[t]
+            for s in range(t + 1):
+                out[packed(t) + s] = dot(pv, w.faa[packed(c) + g.channel[s]] + i * R, R)
+            out[packed(g.n_channels) + t] = dot(pv, w.fa[c] + i * R, R)
 
 
-cdef inline void collapse_rows(
-    const Model *g, Work *w, Index level, Index n_rows, const double *p, const double *v,
+cdef inline void collapse_entries(
+    const Model *g, Work *w, Index level, Index n_entries, const double *p, const double *v,
     double weight
 ) noexcept nogil:
-    """Average row moments over the nodes of a level and append its latent variables.
+    """Average moments of entries over the nodes of a level and append its latent variables.
 
     ``v`` is (nodes, n_latent of the level).
     """
     cdef const Level *lev = &g.level[level]
     cdef Index R = lev.n_nodes, n = lev.n_latent
     cdef Index below = lev.below, d = below + n
-    cdef Index size_in = row_size(g, level - 1), size = row_size(g, level)
-    cdef Index i, q, j, h, s
+    cdef Index size_in = entry_size(g, level - 1), size = entry_size(g, level)
+    cdef Index i, q, j, h, s, _t
     cdef double factor
     cdef const double *source
     cdef const double *vq
     cdef double *out
-    memset(w.row_out[level], 0, n_rows * size * sizeof(double))
+    memset(w.row_out[level], 0, n_entries * size * sizeof(double))
     for q in range(R):
         vq = v + q * n
-        for i in range(n_rows):
-            source = w.row_moments[level] + (q * n_rows + i) * size_in
+        for i in range(n_entries):
+            source = w.row_moments[level] + (q * n_entries + i) * size_in
             out = w.row_out[level] + i * size
             factor = weight * p[q]
             for s in range(packed(below + 1)):
@@ -116,15 +131,18 @@ cdef inline void collapse_rows(
                     out[s + 1 + h] += factor * source[packed(h + 1)]
                 for h in range(j + 1):
                     out[s + 1 + below + h] += factor * vq[h] * source[0]
-            if g.n_scale:
-                factor = weight * p[q]
-                source += packed(below + 1)
-                out += packed(d + 1)
+            factor = weight * p[q]
+            source += packed(below + 1)
+            out += packed(d + 1)
+            for _t in range(g.n_channels):
                 for s in range(below + 1):
                     out[s] += factor * source[s]
                 for j in range(n):
                     out[below + 1 + j] += factor * vq[j] * source[0]
-                out[d + 1] += factor * source[below + 1]
+                source += below + 1
+                out += d + 1
+            for s in range(packed(g.n_channels) + g.n_channels):
+                out[s] += factor * source[s]
 
 
 cdef inline void collapse_moments(
@@ -155,38 +173,95 @@ cdef inline void collapse_moments(
                         out[size_in + j * own + i] += p[q] * v[q * n + j] * source[i]
 
 
-cdef inline void expand_rows(
-    const Model *g, const double *row_moments, Index begin, Index end, double *hessian
+cdef inline void add_symmetric(
+    double *hessian, Index K, Index a, Index b, double x
 ) noexcept nogil:
-    """Add sum_i E[f''_i d nu d nu'] to the lower triangle of the Hessian."""
-    cdef Index i, d, e, m, h, K = g.n_parameters, size = row_size(g, g.n_levels)
-    cdef Index width = g.n_latent + 1
-    cdef long long z, y, k, j
-    cdef const double *moment
-    cdef double u, s
-    for i in range(begin, end):
-        moment = row_moments + (i - begin) * size
-        for z in range(g.row_start[i], g.row_start[i + 1]):
-            for y in range(g.row_start[i], z + 1):
-                u = g.value[z] * g.value[y]
-                for k in range(g.pair_start[g.column[z]], g.pair_start[g.column[z] + 1]):
-                    m = g.pair_latent[k]
-                    for j in range(g.pair_start[g.column[y]], g.pair_start[g.column[y] + 1]):
-                        if j > k:
-                            break
-                        h = g.pair_latent[j]
-                        hessian[k * K + j] += u * (
-                            moment[packed(m) + h] if m >= h else moment[packed(h) + m]
+    """Add x at (a, b) of a lower triangle."""
+    if a >= b:
+        hessian[a * K + b] += x
+    else:
+        hessian[b * K + a] += x
+
+
+cdef inline void expand_predictors(
+    const Model *g, Index i, Index j, const double *moment, double *hessian
+) noexcept nogil:
+    """Add E[f_{nu_i nu_j} d nu_i d nu_j'], and its transpose if i differs from j."""
+    cdef Index K = g.n_parameters, m, h
+    cdef long long z, y, k, l_
+    cdef double x
+    for z in range(g.row_start[i], g.row_start[i + 1]):
+        for y in range(g.row_start[j], g.row_start[j + 1] if i != j else z + 1):
+            x = g.value[z] * g.value[y]
+            for k in range(g.pair_start[g.column[z]], g.pair_start[g.column[z] + 1]):
+                m = g.pair_latent[k]
+                for l_ in range(g.pair_start[g.column[y]], g.pair_start[g.column[y] + 1]):
+                    if i == j and l_ > k:
+                        break
+                    h = g.pair_latent[l_]
+                    if i != j and k == l_:
+                        # (i, j) and (j, i) meet on the diagonal.
+                        hessian[k * K + k] += 2.0 * x * moment[packed(m) + m]
+                    else:
+                        add_symmetric(
+                            hessian, K, k, l_,
+                            x * (moment[packed(m) + h] if m >= h else moment[packed(h) + m]),
                         )
-        for d in range(g.n_scale):
-            s = g.scale_design[i * g.n_scale + d]
+
+
+cdef inline void expand_auxiliary(
+    const Model *g, Index i, const double *moment, double *hessian
+) noexcept nogil:
+    """Add the terms of a row's auxiliary predictors; ``moment`` starts at E[f_{nu a} v]."""
+    cdef Index K = g.n_parameters, width = g.n_latent + 1, t, s, c, d
+    cdef long long e, o, z, k
+    cdef double x
+    for t in range(g.n_channels):
+        c = g.channel[t]
+        for e in range(g.aux_start[c][i], g.aux_start[c][i + 1]):
             for z in range(g.row_start[i], g.row_start[i + 1]):
-                u = s * g.value[z]
+                x = g.aux_value[c][e] * g.value[z]
                 for k in range(g.pair_start[g.column[z]], g.pair_start[g.column[z] + 1]):
-                    hessian[(g.n_pairs + d) * K + k] += (
-                        u * moment[packed(width) + g.pair_latent[k]]
+                    hessian[(g.n_pairs + g.aux_column[c][e]) * K + k] += (
+                        x * moment[t * width + g.pair_latent[k]]
                     )
-            for e in range(d + 1):
-                hessian[(g.n_pairs + d) * K + g.n_pairs + e] += (
-                    s * g.scale_design[i * g.n_scale + e] * moment[packed(width) + width]
-                )
+            for s in range(t + 1):
+                d = g.channel[s]
+                for o in range(g.aux_start[d][i], g.aux_start[d][i + 1]):
+                    if s == t and o > e:
+                        break
+                    x = (
+                        g.aux_value[c][e] * g.aux_value[d][o]
+                        * moment[g.n_channels * width + packed(t) + s]
+                    )
+                    if s != t and g.aux_column[c][e] == g.aux_column[d][o]:
+                        x *= 2.0
+                    add_symmetric(
+                        hessian, K, g.n_pairs + g.aux_column[c][e],
+                        g.n_pairs + g.aux_column[d][o], x,
+                    )
+
+
+cdef inline void expand_entries(
+    const Model *g, const double *moments, Index begin, Index end, double *hessian
+) noexcept nogil:
+    """Add sum E[second derivatives of rows] to the lower triangle of the Hessian.
+
+    Also keeps E[f_a] of each row where that is asked for.
+    """
+    cdef Index i, j, t, size = entry_size(g, g.n_levels), head = packed(g.n_latent + 1)
+    cdef Index tail = head + g.n_channels * (g.n_latent + 1) + packed(g.n_channels)
+    cdef long long e, last
+    cdef const double *moment
+    for i in range(begin, end):
+        last = g.entry_start[i + 1] - 1
+        for e in range(g.entry_start[i], last + 1):
+            j = i - (last - e)
+            moment = moments + (e - g.entry_start[begin]) * size
+            expand_predictors(g, i, j, moment, hessian)
+        if g.n_channels:
+            moment = moments + (last - g.entry_start[begin]) * size
+            expand_auxiliary(g, i, moment + head, hessian)
+            if g.first_derivatives != NULL:
+                for t in range(g.n_channels):
+                    g.first_derivatives[i * g.n_channels + t] = moment[tail + t]

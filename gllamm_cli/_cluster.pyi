@@ -14,20 +14,21 @@ LARGEST_LEVEL: int
 class Kernel:
     def __init__(
         self,
-        family: int,
-        link: int,
+        kind: _Int32,
         y: _Float,
         denominator: _Float,
         constant: _Float,
         row_weight: _Float,
         offset: _Float,
-        scale_design: _Float,
         row_start: _Int64,
         column: _Int32,
         value: _Float,
+        entry_start: _Int64,
         pair_start: _Int64,
         pair_latent: _Int32,
-        levels: Sequence[tuple[_Int64, _Float, _Float, _Float]],
+        auxiliary: Sequence[tuple[int, _Int64, _Int32]],
+        n_aux: int,
+        levels: Sequence[tuple[_Int64, _Float, _Float, int]],
         blocks: _Int64,
     ) -> None: ...
     @property
@@ -35,10 +36,13 @@ class Kernel:
     def evaluate(
         self,
         coefficient: _Float,
-        log_scale: _Float,
+        auxiliary: Sequence[tuple[_Float, _Float]],
         gamma_terms: _Float,
+        masses: Sequence[tuple[_Float, _Float]],
         placement: Sequence[tuple[_Float, _Float, _Float]] | None,
         derivatives: bool,
         moments: bool,
+        cluster_scores: bool,
+        first_derivatives: _Float,
         threads: int,
     ) -> tuple[_Float, _Float | None, _Float | None, list[_Float] | None]: ...

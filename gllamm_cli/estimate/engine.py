@@ -12,13 +12,14 @@ from scipy.special import gammaln, polygamma, psi
 from gllamm_cli._cluster import Kernel
 from gllamm_cli.estimate.adapt import Placement
 from gllamm_cli.model.design import Design
-from gllamm_cli.model.families import FAMILY_BY_NAME
+from gllamm_cli.model.families import FAMILY_BY_NAME, LINK_CODES
 from gllamm_cli.model.parameters import Parameters
 
 FloatArray = NDArray[np.float64]
 
-_NONE = np.zeros(0)
 _NO_TERMS = np.zeros((0, 3))
+_NO_FIRST = np.zeros((0, 0))
+_NO_ODDS = np.zeros((1, 0, 0))
 
 
 def available_threads() -> int:
@@ -63,28 +64,31 @@ class Engine:
         self.design = design
         self.parameters = parameters
         self.threads = threads or available_threads()
-        self._scale_design = np.ones((design.n_rows, len(parameters.scale_columns)))
-        self._is_gamma = design.family == FAMILY_BY_NAME["gamma"].code
+        gamma = FAMILY_BY_NAME["gamma"].code
+        self._has_gamma = bool((design.kind // LINK_CODES == gamma).any())
         start, column, value = design.sparse_rows(parameters.columns)
         pairs_per_column = np.bincount(parameters.pair_column, minlength=len(parameters.columns))
+        self._auxiliary = design.auxiliary(parameters)
+        self._masses = [(level.rule.log_weights[None, :], _NO_ODDS) for level in design.levels]
         self._kernel = Kernel(
-            design.family,
-            design.link,
+            design.kind,
             design.y,
             design.denominator,
             design.constant,
             design.row_weight,
             design.offset,
-            self._scale_design,
             start,
             column,
             value,
+            design.entry_start,
             np.append(0, np.cumsum(pairs_per_column)).astype(np.int64),
             parameters.pair_latent.astype(np.int32),
             [
-                (level.first, level.weight, level.rule.nodes, level.rule.log_weights)
-                for level in design.levels
+                (predictor.channel, predictor.start, predictor.column)
+                for predictor in self._auxiliary
             ],
+            len(parameters.auxiliary_index),
+            [(level.first, level.weight, level.rule.nodes, 0) for level in design.levels],
             design.blocks,
         )
 
@@ -102,30 +106,34 @@ class Engine:
         derivatives; nothing is raised.
         """
         parameters = self.parameters
-        coefficients = parameters.coefficients(theta)
-        log_scale, gamma_terms = _NONE, _NO_TERMS
-        if len(parameters.scale_index):
-            alpha = theta[parameters.scale_index]
-            log_scale = self._scale_design @ alpha
-            if self._is_gamma:
-                shape = np.exp(-2.0 * log_scale)
-                gamma_terms = np.column_stack([gammaln(shape), psi(shape), polygamma(1, shape)])
-        with np.errstate(all="ignore"):
-            values, score, hessian, unit_moments = self._kernel.evaluate(
-                coefficients,
-                log_scale,
-                gamma_terms,
-                None if placement is None else placement.arrays(),
-                derivatives,
-                moments,
-                self.threads,
-            )
+        alpha = theta[parameters.auxiliary_index]
+        predictors = [predictor.values(alpha) for predictor in self._auxiliary]
+        gamma_terms = _NO_TERMS
+        if self._has_gamma:
+            shape = np.exp(-2.0 * predictors[0])
+            gamma_terms = np.column_stack([gammaln(shape), psi(shape), polygamma(1, shape)])
+        values, scores, hessian, unit_moments = self._kernel.evaluate(
+            parameters.coefficients(theta),
+            [
+                (values, predictor.value)
+                for values, predictor in zip(predictors, self._auxiliary, strict=True)
+            ],
+            gamma_terms,
+            self._masses,
+            None if placement is None else placement.arrays(),
+            derivatives,
+            moments,
+            False,
+            _NO_FIRST,
+            self.threads,
+        )
         log_likelihood = float(values.sum())
         kept = None if unit_moments is None else tuple(unit_moments)
         if not np.isfinite(log_likelihood):
             return Evaluation(-np.inf)
-        if score is None or hessian is None:
+        if scores is None or hessian is None:
             return Evaluation(log_likelihood, moments=kept)
+        score = scores.sum(axis=0)
         if not (np.isfinite(score).all() and np.isfinite(hessian).all()):
             return Evaluation(-np.inf)
         jacobian = parameters.jacobian(theta)

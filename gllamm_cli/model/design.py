@@ -16,17 +16,20 @@ from numpy.typing import NDArray
 from scipy.special import gammaln
 
 from gllamm_cli.errors import BadWeights
-from gllamm_cli.model.families import FAMILY_BY_NAME, LINK_BY_NAME, Domain
+from gllamm_cli.model.families import FAMILIES, LINK_CODES, Domain, kind
 from gllamm_cli.model.quadrature import Rule, product_rule
 from gllamm_cli.model.sample import check_covariates, check_response, estimation_rows
 from gllamm_cli.model.spec import CONSTANT, ModelSpec
 
 if TYPE_CHECKING:
     from gllamm_cli.data import Dataset
+    from gllamm_cli.model.parameters import Parameters
 
 FloatArray = NDArray[np.float64]
 IndexArray = NDArray[np.int64]
 
+LOG_SCALE = 0
+"""Channel of the level-1 log scale in the kernel."""
 ROWS_PER_BLOCK = 1024
 MOST_BLOCKS = 128
 
@@ -58,12 +61,33 @@ class DesignLevel:
         return len(self.weight)
 
 
+@dataclass(frozen=True, slots=True)
+class AuxiliaryPredictor:
+    """A predictor without latent variables, linear in the auxiliary parameters.
+
+    ``channel`` is its number in the kernel (0: log scale); its design is
+    compressed by rows: ``start`` (N + 1,), ``column`` and ``value``.
+    """
+
+    channel: int
+    start: IndexArray
+    column: NDArray[np.int32]
+    value: FloatArray
+
+    def values(self, alpha: FloatArray) -> FloatArray:
+        """Return the predictor of each row, (N,)."""
+        terms = np.append(self.value * alpha[self.column], 0.0)
+        return np.where(np.diff(self.start) > 0, np.add.reduceat(terms, self.start[:-1]), 0.0)
+
+
 @dataclass(frozen=True)
 class Design:
     """The estimation sample as sorted, contiguous arrays; N rows.
 
     Attributes
     ----------
+    kind : (N,)
+        Family and link of each row, see ``families.kind``.
     rows : (N,)
         Positions in the data, in sorted order.
     y, denominator, offset, row_weight : (N,)
@@ -77,8 +101,7 @@ class Design:
         Levels 2 to L, lowest first.
     """
 
-    family: int
-    link: int
+    kind: NDArray[np.int32]
     has_scale: bool
     rows: IndexArray
     y: FloatArray
@@ -92,14 +115,18 @@ class Design:
     @cached_property
     def constant(self) -> FloatArray:
         """Part of the log density that depends on the response only."""
-        domain = next(f.domain for f in FAMILY_BY_NAME.values() if f.code == self.family)
-        if domain is Domain.COUNT:
-            return np.asarray(-gammaln(self.y + 1.0))
-        if domain is Domain.PROPORTION:
-            n, y = self.denominator, self.y
-            combinations = gammaln(n + 1.0) - gammaln(y + 1.0) - gammaln(n - y + 1.0)
-            return np.where(n > 1.0, combinations, 0.0)
-        return np.zeros_like(self.y)
+        constant = np.zeros_like(self.y)
+        for family in FAMILIES:
+            here = self.kind // LINK_CODES == family.code
+            if not here.any():
+                continue
+            n, y = self.denominator[here], self.y[here]
+            if family.domain is Domain.COUNT:
+                constant[here] = -gammaln(y + 1.0)
+            elif family.domain is Domain.PROPORTION:
+                combinations = gammaln(n + 1.0) - gammaln(y + 1.0) - gammaln(n - y + 1.0)
+                constant[here] = np.where(n > 1.0, combinations, 0.0)
+        return constant
 
     @property
     def n_rows(self) -> int:
@@ -133,6 +160,17 @@ class Design:
         start = np.zeros(self.n_rows + 1, dtype=np.int64)
         np.cumsum(filled.sum(axis=1), out=start[1:])
         return start, np.nonzero(filled)[1].astype(np.int32), dense[filled]
+
+    def auxiliary(self, parameters: Parameters) -> list[AuxiliaryPredictor]:
+        """Predictors without latent variables that the model has."""
+        if not parameters.scale_columns:
+            return []
+        return [AuxiliaryPredictor(LOG_SCALE, *self.sparse_rows(parameters.scale_columns))]
+
+    @property
+    def entry_start(self) -> IndexArray:
+        """Start of each row's entries (pairs of rows of one group), (N + 1,)."""
+        return np.arange(self.n_rows + 1, dtype=np.int64)
 
     @cached_property
     def blocks(self) -> IndexArray:
@@ -272,11 +310,8 @@ def build_design(spec: ModelSpec, dataset: Dataset) -> tuple[Design, ModelSpec, 
     names = dict.fromkeys([*spec.covariates, *(v for e in spec.latent for v in e.variables)])
     columns = {name: column(name) for name in names if name != CONSTANT}
     columns[CONSTANT] = np.ones(len(rows))
-    link = LINK_BY_NAME[response.link].code
-    assert link is not None, "links without a kernel are refused when the command is resolved"
     design = Design(
-        family=FAMILY_BY_NAME[response.family].code,
-        link=link,
+        kind=np.full(len(rows), kind(response.family, response.link), dtype=np.int32),
         has_scale=spec.has_scale,
         rows=rows,
         y=y,

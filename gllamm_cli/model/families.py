@@ -135,8 +135,18 @@ LINKS = (
     Link(None, "smlogit", (("smlogit", 3),), nominal=True, has_scale=True),
 )
 
+LINK_CODES = 16
+"""Room for codes of links in the kind of a row."""
+
 FAMILY_BY_NAME = {family.name: family for family in FAMILIES}
 LINK_BY_NAME = {link.name: link for link in LINKS}
+
+
+def kind(family: str, link: str) -> int:
+    """Code of a row's family and link (short names) in the kernel."""
+    code = LINK_BY_NAME[link].code
+    assert code is not None, "links without a kernel are refused when a command is resolved"
+    return FAMILY_BY_NAME[family].code * LINK_CODES + code
 
 
 def _matches(word: str, spellings: tuple[tuple[str, int], ...]) -> bool:

@@ -1,10 +1,11 @@
 """The parameter vector: names, order, and the map to the kernel's coefficients.
 
-The kernel differentiates in the coefficients phi = (h, alpha) of
+The kernel differentiates in phi = (h, alpha): the coefficients h of
 
-    nu_i = offset_i + sum_k u_i[c_k] h_k v[m_k],     ln s1_i = w_i' alpha,
+    nu_i = offset_i + sum_k u_i[c_k] h_k v[m_k],
 
-where v are standardised latent variables (v[0] = 1). Every structural element
+where v are standardised latent variables (v[0] = 1), and auxiliary parameters
+alpha (of the level-1 log scale). Every structural element
 of the model enters h as a sum of products of parameters: a fixed effect is a
 product of one, the coefficient of a loading's variable on a latent variable is
 loading times Cholesky element. So h is a polynomial in theta, kept as a list
@@ -29,7 +30,7 @@ IndexArray = NDArray[np.int64]
 
 @dataclass(frozen=True, slots=True)
 class Parameters:
-    """Names of theta (K) and the polynomial map theta -> phi (P pairs + S scale coefficients).
+    """Names of theta (K) and the polynomial map theta -> phi (P pairs + A auxiliary parameters).
 
     Attributes
     ----------
@@ -38,15 +39,16 @@ class Parameters:
     columns
         Names of the design columns of the linear predictor.
     scale_columns
-        Names of the design columns of the level-1 log scale.
+        Names of the design columns of the level-1 log scale; their
+        coefficients come first among the auxiliary parameters.
     pair_column, pair_latent : (P,)
         Column and latent variable (0: fixed part) of each coefficient h,
         sorted by column, then latent variable.
     term_pair : (T,), term_factors : (T, D)
         Monomials: coefficient ``term_pair[t]`` gains the product of the
         parameters ``term_factors[t]``; index K stands for 1.
-    scale_index : (S,)
-        Parameters that are the coefficients alpha.
+    auxiliary_index : (A,)
+        Parameters that are the auxiliary parameters alpha.
     """
 
     names: tuple[ParameterName, ...]
@@ -56,7 +58,7 @@ class Parameters:
     pair_latent: IndexArray
     term_pair: IndexArray
     term_factors: IndexArray
-    scale_index: IndexArray
+    auxiliary_index: IndexArray
 
     @property
     def n(self) -> int:
@@ -74,13 +76,13 @@ class Parameters:
         return np.bincount(self.term_pair, weights=values, minlength=self.n_pairs)
 
     def jacobian(self, theta: FloatArray) -> FloatArray:
-        """Return d phi / d theta, shape (P + S, K)."""
+        """Return d phi / d theta, shape (P + A, K)."""
         factors = np.append(theta, 1.0)[self.term_factors]
-        jacobian = np.zeros((self.n_pairs + len(self.scale_index), self.n + 1))
+        jacobian = np.zeros((self.n_pairs + len(self.auxiliary_index), self.n + 1))
         for d in range(factors.shape[1]):
             partial = np.delete(factors, d, axis=1).prod(axis=1)
             np.add.at(jacobian, (self.term_pair, self.term_factors[:, d]), partial)
-        jacobian[self.n_pairs + np.arange(len(self.scale_index)), self.scale_index] = 1.0
+        jacobian[self.n_pairs + np.arange(len(self.auxiliary_index)), self.auxiliary_index] = 1.0
         return jacobian[:, : self.n]
 
     def curvature(self, theta: FloatArray, score: FloatArray) -> FloatArray:
@@ -177,7 +179,7 @@ def build_parameters(spec: ModelSpec) -> Parameters:
         pair_latent=np.array([m for _, m in pairs], dtype=np.int64),
         term_pair=np.array([p for p, _ in padded], dtype=np.int64),
         term_factors=np.array([f for _, f in padded], dtype=np.int64).reshape(-1, degree),
-        scale_index=np.array(
+        auxiliary_index=np.array(
             [k for k, name in enumerate(names) if name.block == "scale"], dtype=np.int64
         ),
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from gllamm_cli.model.design import Design, DesignLevel
-from gllamm_cli.model.families import FAMILY_BY_NAME, LINK_BY_NAME
+from gllamm_cli.model.families import FAMILY_BY_NAME, LINK_BY_NAME, kind
 from gllamm_cli.model.quadrature import product_rule
 from gllamm_cli.model.spec import LatentVariable, Level, ModelSpec, Response
 
@@ -98,8 +98,7 @@ def make_design(
         else:
             y = rng.normal(0.5, 1.0, n_rows)
     design = Design(
-        family=FAMILY_BY_NAME[family].code,
-        link=LINK_BY_NAME[spec.response.link].code,
+        kind=np.full(n_rows, kind(family, spec.response.link), dtype=np.int32),
         has_scale=spec.has_scale,
         rows=np.arange(n_rows),
         y=y,

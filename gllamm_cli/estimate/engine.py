@@ -11,6 +11,7 @@ from scipy.special import gammaln, polygamma, psi
 
 from gllamm_cli._cluster import Kernel
 from gllamm_cli.estimate.adapt import Placement
+from gllamm_cli.estimate.masses import evaluate_masses
 from gllamm_cli.model.design import Design
 from gllamm_cli.model.families import FAMILY_BY_NAME, LINK_CODES
 from gllamm_cli.model.parameters import Parameters
@@ -19,7 +20,6 @@ FloatArray = NDArray[np.float64]
 
 _NO_TERMS = np.zeros((0, 3))
 _NO_FIRST = np.zeros((0, 0))
-_NO_ODDS = np.zeros((1, 0, 0))
 
 
 def available_threads() -> int:
@@ -69,7 +69,12 @@ class Engine:
         start, column, value = design.sparse_rows(parameters.columns)
         pairs_per_column = np.bincount(parameters.pair_column, minlength=len(parameters.columns))
         self._auxiliary = design.auxiliary(parameters)
-        self._masses = [(level.rule.log_weights[None, :], _NO_ODDS) for level in design.levels]
+        self._n_odds = [
+            0
+            if level.class_design is None
+            else (len(level.rule.log_weights) - 1) * level.class_design.shape[1]
+            for level in design.levels
+        ]
         self._kernel = Kernel(
             design.kind,
             design.y,
@@ -88,7 +93,10 @@ class Engine:
                 for predictor in self._auxiliary
             ],
             len(parameters.auxiliary_index),
-            [(level.first, level.weight, level.rule.nodes, 0) for level in design.levels],
+            [
+                (level.first, level.weight, level.rule.nodes, n_odds)
+                for level, n_odds in zip(design.levels, self._n_odds, strict=True)
+            ],
             design.blocks,
         )
 
@@ -108,6 +116,11 @@ class Engine:
         parameters = self.parameters
         alpha = theta[parameters.auxiliary_index]
         predictors = [predictor.values(alpha) for predictor in self._auxiliary]
+        odds = np.split(theta[parameters.odds_index], np.cumsum(self._n_odds)[:-1])
+        masses = [
+            evaluate_masses(level, part)
+            for level, part in zip(self.design.levels, odds, strict=True)
+        ]
         gamma_terms = _NO_TERMS
         if self._has_gamma:
             shape = np.exp(-2.0 * predictors[0])
@@ -119,7 +132,7 @@ class Engine:
                 for values, predictor in zip(predictors, self._auxiliary, strict=True)
             ],
             gamma_terms,
-            self._masses,
+            [(mass.log_weight, mass.odds_score) for mass in masses],
             None if placement is None else placement.arrays(),
             derivatives,
             moments,
@@ -136,6 +149,11 @@ class Engine:
         score = scores.sum(axis=0)
         if not (np.isfinite(score).all() and np.isfinite(hessian).all()):
             return Evaluation(-np.inf)
+        position = len(hessian) - sum(self._n_odds)
+        for mass in masses:
+            block = slice(position, position + len(mass.hessian))
+            hessian[block, block] += mass.hessian
+            position = block.stop
         jacobian = parameters.jacobian(theta)
         chained = jacobian.T @ hessian @ jacobian
         chained += parameters.curvature(theta, score[: parameters.n_pairs])

@@ -18,6 +18,7 @@ from gllamm_cli.model.families import FAMILY_BY_NAME, LINK_BY_NAME, Domain
 from gllamm_cli.model.names import ParameterName
 from gllamm_cli.model.parameters import Parameters, build_parameters
 from gllamm_cli.model.spec import ModelSpec, StartVector
+from gllamm_cli.model.structure import as_column
 
 FloatArray = NDArray[np.float64]
 
@@ -50,7 +51,7 @@ def _first_guess(spec: ModelSpec, design: Design) -> FloatArray:
     residual = predictor - design.offset
     if names:
         root = np.sqrt(weight)
-        X = design.matrix(names)
+        X = design.matrix(tuple(as_column(name) for name in names))
         guess = np.linalg.lstsq(X * root[:, None], residual * root, rcond=None)[0]
         residual = residual - X @ guess
     if not spec.has_scale:

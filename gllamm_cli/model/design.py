@@ -7,6 +7,7 @@ need only be unique within the next level up.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING
@@ -19,7 +20,8 @@ from gllamm_cli.errors import BadWeights
 from gllamm_cli.model.families import FAMILIES, LINK_CODES, Domain, kind
 from gllamm_cli.model.quadrature import Rule, product_rule
 from gllamm_cli.model.sample import check_covariates, check_response, estimation_rows
-from gllamm_cli.model.spec import CONSTANT, ModelSpec
+from gllamm_cli.model.spec import CONSTANT, Level, ModelSpec
+from gllamm_cli.model.structure import Column, as_column, n_classes
 
 if TYPE_CHECKING:
     from gllamm_cli.data import Dataset
@@ -45,15 +47,22 @@ class DesignLevel:
     weight : (units,)
         Frequency weights, exponents of the units' contributions.
     rule
-        Standard nodes for the latent variables of the level.
+        Standard nodes for the latent variables of the level; for a discrete
+        distribution one indicator vector per class.
     parent : (units,)
         Unit of the next level up; empty at the top.
+    total_weight : (units,)
+        Product of the weights of a unit and of all units it belongs to.
+    class_design : (1 or units, G), optional
+        Covariates of the log odds of classes of a discrete distribution.
     """
 
     first: IndexArray
     weight: FloatArray
     rule: Rule
     parent: IndexArray
+    total_weight: FloatArray
+    class_design: FloatArray | None = None
 
     @property
     def n_units(self) -> int:
@@ -95,21 +104,23 @@ class Design:
         Part of the log density that depends on the response only.
     total_weight : (N,)
         Product of the weights of a row and of all units it belongs to.
-    columns : dict
-        Every variable of the linear predictor, each (N,).
+    variables : dict
+        Every variable of the predictors, each (N,).
+    scale_variables
+        Columns of the level-1 log scale; empty without a scale parameter.
     levels
         Levels 2 to L, lowest first.
     """
 
     kind: NDArray[np.int32]
-    has_scale: bool
     rows: IndexArray
     y: FloatArray
     denominator: FloatArray
     offset: FloatArray
     row_weight: FloatArray
     total_weight: FloatArray
-    columns: dict[str, FloatArray]
+    variables: dict[str, FloatArray]
+    scale_variables: tuple[str, ...]
     levels: tuple[DesignLevel, ...]
 
     @cached_property
@@ -136,26 +147,22 @@ class Design:
     @cached_property
     def n_units(self) -> tuple[float, ...]:
         """Units per level as gllamm counts them: sums of products of frequency weights."""
-        counts = [float(self.total_weight.sum())]
-        weight = np.ones(1)
-        above: list[float] = []
-        for k, level in reversed(list(enumerate(self.levels))):
-            higher = weight[level.parent] if k + 1 < len(self.levels) else 1.0
-            weight = level.weight * higher
-            above.append(float(weight.sum()))
-        return tuple(counts + above[::-1])
+        above = (float(level.total_weight.sum()) for level in self.levels)
+        return (float(self.total_weight.sum()), *above)
 
-    def matrix(self, names: tuple[str, ...]) -> FloatArray:
-        """Columns of the linear predictor side by side, (N, len(names))."""
-        return np.column_stack([self.columns[name] for name in names]).reshape(
-            self.n_rows, len(names)
-        )
+    def matrix(self, columns: tuple[Column, ...]) -> FloatArray:
+        """Products of variables side by side, (N, len(columns))."""
+        out = np.ones((self.n_rows, len(columns)))
+        for c, column in enumerate(columns):
+            for name in column:
+                out[:, c] *= self.variables[name]
+        return out
 
     def sparse_rows(
-        self, names: tuple[str, ...]
+        self, columns: tuple[Column, ...]
     ) -> tuple[IndexArray, NDArray[np.int32], FloatArray]:
         """Columns compressed by rows: starts (N + 1,), column numbers, values."""
-        dense = self.matrix(names) if names else np.zeros((self.n_rows, 0))
+        dense = self.matrix(columns)
         filled = dense != 0.0
         start = np.zeros(self.n_rows + 1, dtype=np.int64)
         np.cumsum(filled.sum(axis=1), out=start[1:])
@@ -163,9 +170,10 @@ class Design:
 
     def auxiliary(self, parameters: Parameters) -> list[AuxiliaryPredictor]:
         """Predictors without latent variables that the model has."""
-        if not parameters.scale_columns:
+        if not self.scale_variables:
             return []
-        return [AuxiliaryPredictor(LOG_SCALE, *self.sparse_rows(parameters.scale_columns))]
+        columns = tuple(as_column(variable) for variable in self.scale_variables)
+        return [AuxiliaryPredictor(LOG_SCALE, *self.sparse_rows(columns))]
 
     @property
     def entry_start(self) -> IndexArray:
@@ -199,6 +207,7 @@ class Design:
             np.ones(len(first) - 1),
             product_rule(()),
             np.zeros(0, dtype=np.int64),
+            np.ones(len(first) - 1),
         )
         # Built afresh: cached blocks belong to the clusters.
         return replace(self, row_weight=self.total_weight, levels=(level,))
@@ -217,16 +226,41 @@ def _unit_starts(ids: list[FloatArray]) -> list[IndexArray]:
     return starts[::-1]
 
 
-def _unit_weights(variable: str, unit: str, weight: FloatArray, start: IndexArray) -> FloatArray:
-    """Weights of units, checked to be constant within each."""
-    low = np.minimum.reduceat(weight, start)
-    high = np.maximum.reduceat(weight, start)
+def _unit_values(
+    what: str, variable: str, unit: str, values: FloatArray, start: IndexArray
+) -> FloatArray:
+    """Values of a variable that must be constant within units, one per unit."""
+    low = np.minimum.reduceat(values, start)
+    high = np.maximum.reduceat(values, start)
     if (low != high).any():
         raise BadWeights(
-            f"weight variable {variable} varies within {unit}",
-            hint="a weight of a level must be the same in all rows of a unit",
+            f"{what} {variable} varies within {unit}",
+            hint=f"it must be the same in all rows of a unit of {unit}",
         )
     return low
+
+
+def _rule(spec: ModelSpec, level: Level) -> Rule:
+    """Nodes of a level."""
+    if spec.rule.discrete:
+        K = n_classes(level)
+        return Rule(np.eye(K), np.zeros(K))
+    return product_rule(tuple(effect.points for effect in level.latent))
+
+
+def _class_design(
+    spec: ModelSpec, level: Level, column: Callable[[str], FloatArray], start: IndexArray
+) -> FloatArray | None:
+    """Covariates of class probabilities and a constant, one row per unit (one row if only that)."""
+    if not spec.rule.discrete:
+        return None
+    names = dict(spec.class_covariates).get(level.number, ())
+    if not names:
+        return np.ones((1, 1))
+    values = [
+        _unit_values("class covariate", name, level.unit, column(name), start) for name in names
+    ]
+    return np.column_stack([*values, np.ones(len(start))])
 
 
 def nesting_notes(spec: ModelSpec, dataset: Dataset, rows: IndexArray) -> list[str]:
@@ -281,24 +315,33 @@ def build_design(spec: ModelSpec, dataset: Dataset) -> tuple[Design, ModelSpec, 
     if (np.floor(total_weight) != total_weight).any():
         notes.append("weights are non-integer")
 
-    levels = []
-    for k, level in enumerate(spec.levels):
+    levels: list[DesignLevel] = []
+    for k, level in reversed(list(enumerate(spec.levels))):
         start = starts[k]
         below = starts[k - 1] if k else np.arange(len(rows))
         first = np.append(np.searchsorted(below, start), len(below)).astype(np.int64)
-        parent = (
-            np.searchsorted(starts[k + 1], start, side="right") - 1
-            if k + 1 < len(starts)
-            else np.zeros(0)
-        ).astype(np.int64)
+        parent = np.zeros(0, dtype=np.int64)
+        higher: FloatArray = np.ones(len(start))
+        if levels:
+            parent = (np.searchsorted(starts[k + 1], start, side="right") - 1).astype(np.int64)
+            higher = levels[0].total_weight[parent]
         variable = dict(spec.weights).get(level.number)
         weight = (
             np.ones(len(start))
             if variable is None
-            else _unit_weights(variable, level.unit, weights[level.number], start)
+            else _unit_values("weight variable", variable, level.unit, column(variable), start)
         )
-        rule = product_rule(tuple(effect.points for effect in level.latent))
-        levels.append(DesignLevel(first, weight, rule, parent))
+        levels.insert(
+            0,
+            DesignLevel(
+                first,
+                weight,
+                _rule(spec, level),
+                parent,
+                weight * higher,
+                _class_design(spec, level, column, start),
+            ),
+        )
 
     y = column(spec.depvar)
     response = spec.response
@@ -308,18 +351,16 @@ def build_design(spec: ModelSpec, dataset: Dataset) -> tuple[Design, ModelSpec, 
     notes.extend(dropped)
 
     names = dict.fromkeys([*spec.covariates, *(v for e in spec.latent for v in e.variables)])
-    columns = {name: column(name) for name in names if name != CONSTANT}
-    columns[CONSTANT] = np.ones(len(rows))
     design = Design(
         kind=np.full(len(rows), kind(response.family, response.link), dtype=np.int32),
-        has_scale=spec.has_scale,
         rows=rows,
         y=y,
         denominator=denominator,
         offset=column(spec.offset) if spec.offset else np.zeros(len(rows)),
         row_weight=weights.get(1, np.ones(len(rows))),
         total_weight=total_weight,
-        columns=columns,
+        variables={name: column(name) for name in names if name != CONSTANT},
+        scale_variables=spec.scale_variables if spec.has_scale else (),
         levels=tuple(levels),
     )
     return design, spec, tuple(notes)

@@ -1,28 +1,26 @@
-"""The parameter vector: names, order, and the map to the kernel's coefficients.
+"""The parameter vector: names, order, and the map to the kernel's parameters.
 
-The kernel differentiates in phi = (h, alpha): the coefficients h of
+The kernel differentiates in phi = (h, alpha, odds): the coefficients h of
 
     nu_i = offset_i + sum_k u_i[c_k] h_k v[m_k],
 
-where v are standardised latent variables (v[0] = 1), and auxiliary parameters
-alpha (of the level-1 log scale). Every structural element
-of the model enters h as a sum of products of parameters: a fixed effect is a
-product of one, the coefficient of a loading's variable on a latent variable is
-loading times Cholesky element. So h is a polynomial in theta, kept as a list
-of monomials, and the chain rule from phi to theta is the same few lines for
-every model.
+where v are standardised latent variables or class indicators (v[0] = 1), the
+auxiliary parameters alpha (level-1 log scale, thresholds) and the log odds of
+masses. h is a polynomial in the parameters (see ``structure``), kept as a list
+of monomials; alpha and odds are parameters themselves. So the chain rule from
+phi to theta is the same few lines for every model.
 """
 
 from __future__ import annotations
 
-from collections import defaultdict
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from gllamm_cli.model.names import ParameterName
-from gllamm_cli.model.spec import CONSTANT, LatentVariable, ModelSpec
+from gllamm_cli.model.spec import CONSTANT, LatentVariable, Level, ModelSpec
+from gllamm_cli.model.structure import Column, balanced, coefficients, key_of, n_classes
 
 FloatArray = NDArray[np.float64]
 IndexArray = NDArray[np.int64]
@@ -30,35 +28,37 @@ IndexArray = NDArray[np.int64]
 
 @dataclass(frozen=True, slots=True)
 class Parameters:
-    """Names of theta (K) and the polynomial map theta -> phi (P pairs + A auxiliary parameters).
+    """Names of theta (K) and the map theta -> phi (P pairs, A auxiliary, O odds).
 
     Attributes
     ----------
     names
         Parameters in the order of e(b).
     columns
-        Names of the design columns of the linear predictor.
-    scale_columns
-        Names of the design columns of the level-1 log scale; their
-        coefficients come first among the auxiliary parameters.
+        Design columns of the linear predictor, products of variables.
     pair_column, pair_latent : (P,)
-        Column and latent variable (0: fixed part) of each coefficient h,
-        sorted by column, then latent variable.
-    term_pair : (T,), term_factors : (T, D)
-        Monomials: coefficient ``term_pair[t]`` gains the product of the
-        parameters ``term_factors[t]``; index K stands for 1.
-    auxiliary_index : (A,)
-        Parameters that are the auxiliary parameters alpha.
+        Column and latent dimension (0: fixed part) of each coefficient h,
+        sorted by column, then dimension.
+    term_pair : (T,), term_factors : (T, D), term_number : (T,)
+        Monomials: coefficient ``term_pair[t]`` gains ``term_number[t]`` times
+        the product of the factors ``term_factors[t]``. Factors are theta, then
+        1, then the exponentials of ``exponents``.
+    exponents : (E,)
+        Parameters whose exponentials are factors.
+    auxiliary_index : (A,), odds_index : (O,)
+        Parameters that the kernel uses as they are.
     """
 
     names: tuple[ParameterName, ...]
-    columns: tuple[str, ...]
-    scale_columns: tuple[str, ...]
+    columns: tuple[Column, ...]
     pair_column: IndexArray
     pair_latent: IndexArray
     term_pair: IndexArray
     term_factors: IndexArray
+    term_number: FloatArray
+    exponents: IndexArray
     auxiliary_index: IndexArray
+    odds_index: IndexArray
 
     @property
     def n(self) -> int:
@@ -70,116 +70,188 @@ class Parameters:
         """Number of coefficients h."""
         return len(self.pair_column)
 
+    def _factors(self, theta: FloatArray) -> FloatArray:
+        factors = np.concatenate([theta, [1.0], np.exp(theta[self.exponents])])
+        return np.asarray(factors[self.term_factors])
+
     def coefficients(self, theta: FloatArray) -> FloatArray:
         """Return h(theta), shape (P,)."""
-        values = np.append(theta, 1.0)[self.term_factors].prod(axis=1)
+        values = self.term_number * self._factors(theta).prod(axis=1)
         return np.bincount(self.term_pair, weights=values, minlength=self.n_pairs)
 
+    def _from_factors(self, gradient: FloatArray, theta: FloatArray) -> FloatArray:
+        """Chain rule from factors (last axis) to theta."""
+        out = gradient[..., : self.n].copy()
+        for e, k in enumerate(self.exponents):
+            out[..., k] += gradient[..., self.n + 1 + e] * np.exp(theta[k])
+        return out
+
     def jacobian(self, theta: FloatArray) -> FloatArray:
-        """Return d phi / d theta, shape (P + A, K)."""
-        factors = np.append(theta, 1.0)[self.term_factors]
-        jacobian = np.zeros((self.n_pairs + len(self.auxiliary_index), self.n + 1))
+        """Return d phi / d theta, shape (P + A + O, K)."""
+        factors = self._factors(theta)
+        gradient = np.zeros((self.n_pairs, self.n + 1 + len(self.exponents)))
         for d in range(factors.shape[1]):
-            partial = np.delete(factors, d, axis=1).prod(axis=1)
-            np.add.at(jacobian, (self.term_pair, self.term_factors[:, d]), partial)
-        jacobian[self.n_pairs + np.arange(len(self.auxiliary_index)), self.auxiliary_index] = 1.0
-        return jacobian[:, : self.n]
+            partial = self.term_number * np.delete(factors, d, axis=1).prod(axis=1)
+            np.add.at(gradient, (self.term_pair, self.term_factors[:, d]), partial)
+        direct = np.concatenate([self.auxiliary_index, self.odds_index])
+        identity = np.zeros((len(direct), self.n))
+        identity[np.arange(len(direct)), direct] = 1.0
+        return np.vstack([self._from_factors(gradient, theta), identity])
 
     def curvature(self, theta: FloatArray, score: FloatArray) -> FloatArray:
-        """Return sum_p score_p * d2 phi_p / d theta d theta', shape (K, K)."""
-        factors = np.append(theta, 1.0)[self.term_factors]
-        weight = score[self.term_pair]
-        curvature = np.zeros((self.n + 1, self.n + 1))
+        """Return sum_p score_p * d2 h_p / d theta d theta', shape (K, K).
+
+        ``score`` is (P,).
+        """
+        factors = self._factors(theta)
+        weight = score[self.term_pair] * self.term_number
+        n_factors = self.n + 1 + len(self.exponents)
+        second = np.zeros((n_factors, n_factors))
+        first = np.zeros(n_factors)
         degree = factors.shape[1]
         for d in range(degree):
+            partial = weight * np.delete(factors, d, axis=1).prod(axis=1)
+            np.add.at(first, self.term_factors[:, d], partial)
             for e in range(degree):
                 if d != e:
                     partial = weight * np.delete(factors, (d, e), axis=1).prod(axis=1)
-                    index = (self.term_factors[:, d], self.term_factors[:, e])
-                    np.add.at(curvature, index, partial)
-        return curvature[: self.n, : self.n]
+                    np.add.at(second, (self.term_factors[:, d], self.term_factors[:, e]), partial)
+        out = self._from_factors(self._from_factors(second, theta).T, theta)
+        for e, k in enumerate(self.exponents):
+            out[k, k] += first[self.n + 1 + e] * np.exp(theta[k])
+        return out
 
 
-def _loading_variables(effect: LatentVariable) -> tuple[str, ...]:
-    """Variables of an effect whose loadings are parameters."""
-    return effect.variables if effect.free_first_loading else effect.variables[1:]
+def _fixed_names(spec: ModelSpec) -> list[ParameterName]:
+    return [
+        ParameterName(block.equation, variable, "fixed")
+        for block in spec.fixed_blocks
+        for variable in block.variables
+    ]
+
+
+def _threshold_names(spec: ModelSpec) -> list[ParameterName]:
+    return [
+        ParameterName(f"_cut{thresholds.response}{s}", variable, "threshold")
+        for thresholds in spec.thresholds
+        for s in range(1, len(thresholds.categories))
+        for variable in (*thresholds.covariates, CONSTANT)
+    ]
+
+
+def _scale_names(spec: ModelSpec) -> list[ParameterName]:
+    if not spec.has_scale:
+        return []
+    equation = "s1" if spec.natural_scale else "lns1"
+    return [ParameterName(equation, variable, "scale") for variable in spec.scale_variables]
+
+
+def _loading_names(effect: LatentVariable) -> list[ParameterName]:
+    free = effect.variables if effect.free_first_loading else effect.variables[1:]
+    return [ParameterName(f"{effect.stem}l", name, "loading", (effect.number,)) for name in free]
+
+
+def _normal_names(spec: ModelSpec, level: Level) -> list[ParameterName]:
+    names: list[ParameterName] = []
+    for effect in level.latent:
+        names.extend(_loading_names(effect))
+        number = (effect.number,)
+        names.append(ParameterName(effect.stem, effect.variables[0], "diagonal", number))
+    if spec.correlated:
+        names.extend(
+            ParameterName(
+                f"{row.stem}_{column.index}", CONSTANT, "offdiagonal", (row.number, column.number)
+            )
+            for row in level.latent
+            for column in level.latent[: row.index - 1]
+        )
+    return names
+
+
+def _mass_names(spec: ModelSpec, level: Level) -> list[ParameterName]:
+    names: list[ParameterName] = []
+    K = n_classes(level)
+    covariates = (*dict(spec.class_covariates).get(level.number, ()), CONSTANT)
+    for k in range(1, K + 1):
+        if k < K or not balanced(spec):
+            for effect in level.latent:
+                if k == 1:
+                    names.extend(_loading_names(effect))
+                number = effect.number if len(level.latent) > 1 else 1
+                names.append(
+                    ParameterName(
+                        f"z{level.number}_{number}_{k}",
+                        effect.variables[0],
+                        "location",
+                        (effect.number, k),
+                    )
+                )
+        if k < K:
+            names.extend(
+                ParameterName(f"p{level.number}_{k}", name, "odds", (level.number, k))
+                for name in covariates
+            )
+    return names
 
 
 def parameter_names(spec: ModelSpec) -> tuple[ParameterName, ...]:
-    """Names and order of e(b); Rabe-Hesketh's gllamm 2.3.20 conventions."""
-    fixed = (*spec.covariates, *((CONSTANT,) if spec.constant else ()))
-    names = [ParameterName(spec.depvar, name, "fixed") for name in fixed]
-    if spec.has_scale:
-        names.append(ParameterName("lns1", CONSTANT, "scale"))
+    """Names and order of e(b); the conventions of gllamm 2.3.20."""
+    names = [*_fixed_names(spec), *_threshold_names(spec), *_scale_names(spec)]
     for level in spec.levels:
-        for effect in level.latent:
-            number = (effect.number,)
-            names.extend(
-                ParameterName(f"{effect.stem}l", variable, "loading", number)
-                for variable in _loading_variables(effect)
-            )
-            names.append(ParameterName(effect.stem, effect.variables[0], "diagonal", number))
-        if spec.correlated:
-            names.extend(
-                ParameterName(
-                    f"{row.stem}_{column.index}",
-                    CONSTANT,
-                    "offdiagonal",
-                    (row.number, column.number),
-                )
-                for row in level.latent
-                for column in level.latent[: row.index - 1]
-            )
+        names.extend(_mass_names(spec, level) if spec.rule.discrete else _normal_names(spec, level))
+    names.extend(
+        ParameterName(f"b{i}_{j}", CONSTANT, "bmatrix", (i, j)) for i, j in spec.latent_paths
+    )
+    names.extend(
+        ParameterName(regression.equation, variable, "regression", (regression.number,))
+        for regression in spec.regressions
+        for variable in regression.variables
+    )
     return tuple(names)
+
+
+def _positions(names: tuple[ParameterName, ...], *blocks: str) -> IndexArray:
+    return np.array([k for k, name in enumerate(names) if name.block in blocks], dtype=np.int64)
 
 
 def build_parameters(spec: ModelSpec) -> Parameters:
     """Lay out the parameters of a specification and their map to the kernel."""
     names = parameter_names(spec)
-    # Keyed by meaning, not by equation name: gllamm's names need not be unique.
-    position = {
-        (name.block, name.effects, "" if name.effects and name.block != "loading" else name.name): k
+    position = {key_of(name): k for k, name in enumerate(names)}
+    exponents = [
+        k
         for k, name in enumerate(names)
-    }
-    columns: dict[str, int] = {}
-    monomials: dict[tuple[int, int], list[tuple[int, ...]]] = defaultdict(list)
-
-    def column(variable: str) -> int:
-        return columns.setdefault(variable, len(columns))
-
-    for k, name in enumerate(names):
-        if name.block == "fixed":
-            monomials[column(name.name), 0].append((k,))
-    for level in spec.levels:
-        for row in level.latent:
-            for variable in row.variables:
-                loading = position.get(("loading", (row.number,), variable))
-                for latent in level.latent[: row.index]:
-                    if latent is row:
-                        cholesky = position["diagonal", (row.number,), ""]
-                    elif spec.correlated:
-                        cholesky = position["offdiagonal", (row.number, latent.number), ""]
-                    else:
-                        continue
-                    factors = (cholesky,) if loading is None else (cholesky, loading)
-                    monomials[column(variable), latent.number].append(factors)
-
-    pairs = sorted(monomials)
-    degree = max((len(term) for terms in monomials.values() for term in terms), default=1)
-    padded = [
-        (p, (*term, *([len(names)] * (degree - len(term)))))
-        for p, pair in enumerate(pairs)
-        for term in monomials[pair]
+        if name.block == "odds" and name.name == CONSTANT and balanced(spec)
+    ]
+    exponential = {k: len(names) + 1 + e for e, k in enumerate(exponents)}
+    monomials = coefficients(spec, position, exponential)
+    columns = tuple(dict.fromkeys(column for column, _ in monomials))
+    number = {column: c for c, column in enumerate(columns)}
+    pairs = sorted((number[column], latent) for column, latent in monomials)
+    degree = max((len(f) for terms in monomials.values() for f, _ in terms), default=1)
+    one = len(names)
+    terms = [
+        (p, (*factors, *([one] * (degree - len(factors)))), value)
+        for p, (c, latent) in enumerate(pairs)
+        for factors, value in monomials[columns[c], latent]
+    ]
+    odds = [
+        k
+        for level in spec.levels
+        for k, name in enumerate(names)
+        if name.block == "odds" and name.effects[0] == level.number
     ]
     return Parameters(
         names=names,
-        columns=tuple(columns),
-        scale_columns=(CONSTANT,) if spec.has_scale else (),
+        columns=columns,
         pair_column=np.array([c for c, _ in pairs], dtype=np.int64),
         pair_latent=np.array([m for _, m in pairs], dtype=np.int64),
-        term_pair=np.array([p for p, _ in padded], dtype=np.int64),
-        term_factors=np.array([f for _, f in padded], dtype=np.int64).reshape(-1, degree),
-        auxiliary_index=np.array(
-            [k for k, name in enumerate(names) if name.block == "scale"], dtype=np.int64
+        term_pair=np.array([p for p, _, _ in terms], dtype=np.int64),
+        term_factors=np.array([f for _, f, _ in terms], dtype=np.int64).reshape(-1, max(degree, 1)),
+        term_number=np.array([value for _, _, value in terms], dtype=np.float64),
+        exponents=np.array(exponents, dtype=np.int64),
+        auxiliary_index=np.concatenate(
+            [_positions(names, "scale"), _positions(names, "threshold")]
         ),
+        odds_index=np.array(odds, dtype=np.int64),
     )

@@ -19,9 +19,22 @@ CONSTANT = "_cons"
 
 
 class IntegrationRule(StrEnum):
-    """How the latent variables are integrated out."""
+    """How the latent variables are integrated out.
+
+    The last two make locations and masses of a discrete distribution
+    parameters; ``FREE_CENTRED`` keeps its mean at zero.
+    """
 
     GAUSS_HERMITE = "gauss-hermite"
+    EQUAL_PROBABILITY = "equal-probability grid"
+    SPHERICAL = "spherical"
+    FREE_CENTRED = "free masses, mean zero"
+    FREE = "free masses"
+
+    @property
+    def discrete(self) -> bool:
+        """Whether locations and masses are parameters."""
+        return self in (IntegrationRule.FREE_CENTRED, IntegrationRule.FREE)
 
 
 class Purpose(StrEnum):
@@ -80,6 +93,42 @@ class Level:
     number: int
     unit: str
     latent: tuple[LatentVariable, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Thresholds:
+    """Thresholds of one ordinal response: the r-th among the ordinal ones.
+
+    ``categories`` are the observed codes in ascending order, known once there
+    are data. Under ``increments`` (``ethresh()``) the parameters after the
+    first threshold are logarithms of differences.
+    """
+
+    response: int
+    covariates: tuple[str, ...] = ()
+    increments: bool = False
+    categories: tuple[float, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class FixedBlock:
+    """Fixed effects that apply where ``indicator`` is 1 (None: everywhere).
+
+    A nominal response has one block for each category but the base.
+    """
+
+    equation: str
+    indicator: str | None
+    variables: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class LatentRegression:
+    """``geqs()``: regression of latent variable ``number`` on observed variables."""
+
+    equation: str
+    number: int
+    variables: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,6 +194,17 @@ class ModelSpec:
         True when ``eqs()`` was given (it decides names of parameters).
     rule, adaptive
         The integration rule.
+    thresholds
+        One for each ordinal response.
+    scale_variables, natural_scale
+        The level-1 scale equation, on the log scale unless ``nats`` was given.
+    blocks
+        Fixed effects by category of a nominal response; empty otherwise.
+    regressions, latent_paths, interaction
+        ``geqs()``; pairs (i, j) of ``bmatrix()`` by which latent variable i
+        depends on j; ``inter()``.
+    class_covariates
+        Per level the variables of ``peqs()``.
     weights
         ``(level, variable)`` pairs of frequency weights that exist.
     """
@@ -164,11 +224,27 @@ class ModelSpec:
     constraints: tuple[Constraint, ...] = ()
     sample: Sample = Sample()
     start: StartVector | None = None
+    thresholds: tuple[Thresholds, ...] = ()
+    scale_variables: tuple[str, ...] = (CONSTANT,)
+    natural_scale: bool = False
+    blocks: tuple[FixedBlock, ...] = ()
+    regressions: tuple[LatentRegression, ...] = ()
+    latent_paths: tuple[tuple[int, int], ...] = ()
+    interaction: tuple[int, int] | None = None
+    class_covariates: tuple[tuple[int, tuple[str, ...]], ...] = ()
     purpose: Purpose = Purpose.FIT
     iterate: int | None = None
     difficult: bool = True
     reference: tuple[int, float] | None = None
     """``lf0(k ll)``: parameters and log likelihood of a nested model."""
+
+    @property
+    def fixed_blocks(self) -> tuple[FixedBlock, ...]:
+        """Blocks of fixed effects in the order of e(b)."""
+        if self.blocks:
+            return self.blocks
+        constant = (CONSTANT,) if self.constant else ()
+        return (FixedBlock(self.depvar, None, (*self.covariates, *constant)),)
 
     @property
     def latent(self) -> tuple[LatentVariable, ...]:

@@ -6,7 +6,7 @@ import numpy as np
 
 from gllamm_cli.model.design import Design, DesignLevel
 from gllamm_cli.model.families import FAMILY_BY_NAME, LINK_BY_NAME, kind
-from gllamm_cli.model.quadrature import product_rule
+from gllamm_cli.model.quadrature import Rule, product_rule
 from gllamm_cli.model.spec import LatentVariable, Level, ModelSpec, Response
 
 CHILDREN = {2: (9,), 3: (4, 3), 4: (3, 2, 2)}
@@ -76,11 +76,21 @@ def make_design(
         first = np.concatenate([[0], cuts, [below]]).astype(np.int64)
         weight = rng.integers(1, 4, n_units).astype(float) if weighted else np.ones(n_units)
         rule = product_rule(tuple(effect.points for effect in spec.levels[k].latent))
+        if spec.rule.discrete:
+            rule = Rule(np.eye(4), np.zeros(4))
         levels.append([first, weight, rule, np.zeros(0, dtype=np.int64)])
         below = n_units
     for k in range(len(levels) - 1):
         upper = levels[k + 1][0]
         levels[k][3] = np.repeat(np.arange(len(upper) - 1), np.diff(upper))
+    for k in reversed(range(len(levels))):
+        higher = levels[k + 1][4][levels[k][3]] if k + 1 < len(levels) else 1.0
+        levels[k].append(levels[k][1] * higher)
+        if spec.rule.discrete:
+            covariates = len(dict(spec.class_covariates).get(k + 2, ()))
+            units = len(levels[k][1])
+            design = np.column_stack([rng.normal(size=(units, covariates)), np.ones(units)])
+            levels[k].append(design if covariates else np.ones((1, 1)))
     constant, spread = _mean_scale(spec.response.family, spec.response.link)
     x1 = rng.normal(size=n_rows)
     x2 = rng.uniform(-1, 1, size=n_rows)
@@ -99,15 +109,14 @@ def make_design(
             y = rng.normal(0.5, 1.0, n_rows)
     design = Design(
         kind=np.full(n_rows, kind(family, spec.response.link), dtype=np.int32),
-        has_scale=spec.has_scale,
         rows=np.arange(n_rows),
         y=y,
         denominator=denominator,
         offset=rng.normal(size=n_rows) * 0.1 * spread,
         row_weight=rng.integers(1, 3, n_rows).astype(float) if weighted else np.ones(n_rows),
         total_weight=np.ones(n_rows),
-        columns={
-            "_cons": np.ones(n_rows),
+        scale_variables=("_cons",) if spec.has_scale else (),
+        variables={
             "x1": x1,
             "x2": x2,
             "d1": (item == 0).astype(float),
@@ -128,6 +137,8 @@ def make_theta(names, constant: float, spread: float, seed: int = 2) -> np.ndarr
             theta[k] = constant if name.name == "_cons" else spread * (draw - 0.6)
         elif name.block == "scale":
             theta[k] = -0.3 * draw
+        elif name.block in ("odds", "location"):
+            theta[k] = (draw - 0.65) * (2 if name.block == "odds" else 3 * spread)
         elif name.block == "loading":
             theta[k] = 0.5 + draw
         else:

@@ -6,6 +6,8 @@ kernel's coefficients to the parameters, with ordinary and adaptive nodes.
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from simulated import make_design, make_spec, make_theta
@@ -14,6 +16,7 @@ from gllamm_cli.estimate.adapt import settle, standard_placement
 from gllamm_cli.estimate.engine import Engine
 from gllamm_cli.model.families import FAMILIES, LINKS
 from gllamm_cli.model.parameters import build_parameters
+from gllamm_cli.model.spec import IntegrationRule
 
 PAIRS = [(f.name, k.name) for f in FAMILIES for k in LINKS if k.code is not None]
 STRUCTURES = ("intercept", "slope", "loadings")
@@ -33,8 +36,8 @@ def richardson(function, x, k, step):
     return (16 * second[1] - second[0]) / 15
 
 
-def check(family, link, n_levels, structure, weighted, adaptive):
-    spec = make_spec(family, link, n_levels, structure=structure)
+def check(family, link, n_levels, structure, weighted, adaptive, **changes):
+    spec = replace(make_spec(family, link, n_levels, structure=structure), **changes)
     design, constant, spread = make_design(spec, weighted=weighted)
     parameters = build_parameters(spec)
     engine = Engine(design, parameters, threads=2)
@@ -84,3 +87,14 @@ def test_every_structure(n_levels, structure, weighted, adaptive):
 @pytest.mark.parametrize(("family", "link"), PAIRS)
 def test_scale_and_links_at_higher_levels(family, link, n_levels):
     check(family, link, n_levels, "loadings", weighted=True, adaptive=True)
+
+
+@pytest.mark.parametrize("rule", [IntegrationRule.FREE, IntegrationRule.FREE_CENTRED])
+@pytest.mark.parametrize("structure", STRUCTURES)
+@pytest.mark.parametrize("covariates", [(), ((2, ("a", "b")),)])
+@pytest.mark.parametrize("n_levels", [2, 3])
+def test_masses(n_levels, covariates, structure, rule):
+    check(
+        "binom", "logit", n_levels, structure, weighted=True, adaptive=False,
+        rule=rule, class_covariates=covariates,
+    )  # fmt: skip

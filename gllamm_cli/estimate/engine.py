@@ -19,7 +19,6 @@ from gllamm_cli.model.parameters import Parameters
 FloatArray = NDArray[np.float64]
 
 _NO_TERMS = np.zeros((0, 3))
-_NO_FIRST = np.zeros((0, 0))
 
 
 def available_threads() -> int:
@@ -68,7 +67,7 @@ class Engine:
         self._has_gamma = bool((design.kind // LINK_CODES == gamma).any())
         start, column, value = design.sparse_rows(parameters.columns)
         pairs_per_column = np.bincount(parameters.pair_column, minlength=len(parameters.columns))
-        self._auxiliary = design.auxiliary(parameters)
+        self._auxiliary = design.auxiliary
         self._n_odds = [
             0
             if level.class_design is None
@@ -115,29 +114,28 @@ class Engine:
         """
         parameters = self.parameters
         alpha = theta[parameters.auxiliary_index]
-        predictors = [predictor.values(alpha) for predictor in self._auxiliary]
+        predictors = [predictor.evaluate(alpha) for predictor in self._auxiliary]
         odds = np.split(theta[parameters.odds_index], np.cumsum(self._n_odds)[:-1])
         masses = [
             evaluate_masses(level, part)
             for level, part in zip(self.design.levels, odds, strict=True)
         ]
+        bent = derivatives and not all(predictor.linear for predictor in self._auxiliary)
+        first = np.zeros((self.design.n_rows, len(self._auxiliary)) if bent else (0, 0))
         gamma_terms = _NO_TERMS
         if self._has_gamma:
-            shape = np.exp(-2.0 * predictors[0])
+            shape = np.exp(-2.0 * predictors[0][0])
             gamma_terms = np.column_stack([gammaln(shape), psi(shape), polygamma(1, shape)])
         values, scores, hessian, unit_moments = self._kernel.evaluate(
             parameters.coefficients(theta),
-            [
-                (values, predictor.value)
-                for values, predictor in zip(predictors, self._auxiliary, strict=True)
-            ],
+            predictors,
             gamma_terms,
             [(mass.log_weight, mass.odds_score) for mass in masses],
             None if placement is None else placement.arrays(),
             derivatives,
             moments,
             False,
-            _NO_FIRST,
+            first,
             self.threads,
         )
         log_likelihood = float(values.sum())
@@ -149,6 +147,10 @@ class Engine:
         score = scores.sum(axis=0)
         if not (np.isfinite(score).all() and np.isfinite(hessian).all()):
             return Evaluation(-np.inf)
+        if bent:
+            block = slice(parameters.n_pairs, parameters.n_pairs + len(alpha))
+            for c, predictor in enumerate(self._auxiliary):
+                hessian[block, block] += predictor.curvature(alpha, first[:, c])
         position = len(hessian) - sum(self._n_odds)
         for mass in masses:
             block = slice(position, position + len(mass.hessian))

@@ -17,6 +17,13 @@ from numpy.typing import NDArray
 from scipy.special import gammaln
 
 from gllamm_cli.errors import BadWeights
+from gllamm_cli.model.auxiliary import (
+    AuxiliaryPredictor,
+    Channel,
+    OrdinalRows,
+    scale_predictor,
+    threshold_predictor,
+)
 from gllamm_cli.model.families import FAMILIES, LINK_CODES, Domain, kind
 from gllamm_cli.model.quadrature import Rule, product_rule
 from gllamm_cli.model.sample import check_covariates, check_response, estimation_rows
@@ -25,13 +32,10 @@ from gllamm_cli.model.structure import Column, as_column, n_classes
 
 if TYPE_CHECKING:
     from gllamm_cli.data import Dataset
-    from gllamm_cli.model.parameters import Parameters
 
 FloatArray = NDArray[np.float64]
 IndexArray = NDArray[np.int64]
 
-LOG_SCALE = 0
-"""Channel of the level-1 log scale in the kernel."""
 ROWS_PER_BLOCK = 1024
 MOST_BLOCKS = 128
 
@@ -70,25 +74,6 @@ class DesignLevel:
         return len(self.weight)
 
 
-@dataclass(frozen=True, slots=True)
-class AuxiliaryPredictor:
-    """A predictor without latent variables, linear in the auxiliary parameters.
-
-    ``channel`` is its number in the kernel (0: log scale); its design is
-    compressed by rows: ``start`` (N + 1,), ``column`` and ``value``.
-    """
-
-    channel: int
-    start: IndexArray
-    column: NDArray[np.int32]
-    value: FloatArray
-
-    def values(self, alpha: FloatArray) -> FloatArray:
-        """Return the predictor of each row, (N,)."""
-        terms = np.append(self.value * alpha[self.column], 0.0)
-        return np.where(np.diff(self.start) > 0, np.add.reduceat(terms, self.start[:-1]), 0.0)
-
-
 @dataclass(frozen=True)
 class Design:
     """The estimation sample as sorted, contiguous arrays; N rows.
@@ -110,6 +95,12 @@ class Design:
         Columns of the level-1 log scale; empty without a scale parameter.
     levels
         Levels 2 to L, lowest first.
+    entry_start : (N + 1,)
+        Start of each row's entries, pairs of rows of one choice set; one per row without.
+    natural_scale
+        Whether the scale equation is for the scale itself, not its logarithm.
+    ordinal
+        Rows of each ordinal response.
     """
 
     kind: NDArray[np.int32]
@@ -122,6 +113,9 @@ class Design:
     variables: dict[str, FloatArray]
     scale_variables: tuple[str, ...]
     levels: tuple[DesignLevel, ...]
+    entry_start: IndexArray
+    natural_scale: bool = False
+    ordinal: tuple[OrdinalRows, ...] = ()
 
     @cached_property
     def constant(self) -> FloatArray:
@@ -168,17 +162,19 @@ class Design:
         np.cumsum(filled.sum(axis=1), out=start[1:])
         return start, np.nonzero(filled)[1].astype(np.int32), dense[filled]
 
-    def auxiliary(self, parameters: Parameters) -> list[AuxiliaryPredictor]:
+    @cached_property
+    def auxiliary(self) -> tuple[AuxiliaryPredictor, ...]:
         """Predictors without latent variables that the model has."""
-        if not self.scale_variables:
-            return []
-        columns = tuple(as_column(variable) for variable in self.scale_variables)
-        return [AuxiliaryPredictor(LOG_SCALE, *self.sparse_rows(columns))]
-
-    @property
-    def entry_start(self) -> IndexArray:
-        """Start of each row's entries (pairs of rows of one group), (N + 1,)."""
-        return np.arange(self.n_rows + 1, dtype=np.int64)
+        predictors = []
+        if self.scale_variables:
+            columns = tuple(as_column(variable) for variable in self.scale_variables)
+            predictors.append(scale_predictor(self.matrix(columns), self.natural_scale))
+        if self.ordinal:
+            predictors.extend(
+                threshold_predictor(channel, self.n_rows, list(self.ordinal))
+                for channel in (Channel.LOWER, Channel.UPPER)
+            )
+        return tuple(predictors)
 
     @cached_property
     def blocks(self) -> IndexArray:
@@ -362,5 +358,7 @@ def build_design(spec: ModelSpec, dataset: Dataset) -> tuple[Design, ModelSpec, 
         variables={name: column(name) for name in names if name != CONSTANT},
         scale_variables=spec.scale_variables if spec.has_scale else (),
         levels=tuple(levels),
+        entry_start=np.arange(len(rows) + 1, dtype=np.int64),
+        natural_scale=spec.natural_scale,
     )
     return design, spec, tuple(notes)

@@ -115,7 +115,7 @@ def make_design(
         offset=rng.normal(size=n_rows) * 0.1 * spread,
         row_weight=rng.integers(1, 3, n_rows).astype(float) if weighted else np.ones(n_rows),
         total_weight=np.ones(n_rows),
-        scale_variables=("_cons",) if spec.has_scale else (),
+        scale_variables=spec.scale_variables if spec.has_scale else (),
         variables={
             "x1": x1,
             "x2": x2,
@@ -123,6 +123,7 @@ def make_design(
             "d2": (item == 1).astype(float),
         },
         levels=tuple(DesignLevel(*level) for level in levels),
+        entry_start=np.arange(n_rows + 1),
     )
     return design, constant, spread
 
@@ -137,6 +138,9 @@ def make_theta(names, constant: float, spread: float, seed: int = 2) -> np.ndarr
             theta[k] = constant if name.name == "_cons" else spread * (draw - 0.6)
         elif name.block == "scale":
             theta[k] = -0.3 * draw
+        elif name.block == "threshold":
+            number = float(name.equation[-1])
+            theta[k] = number - 2.0 + 0.2 * draw if name.name == "_cons" else 0.05 * draw
         elif name.block in ("odds", "location"):
             theta[k] = (draw - 0.65) * (2 if name.block == "odds" else 3 * spread)
         elif name.block == "loading":

@@ -7,6 +7,7 @@ kernel's coefficients to the parameters, with ordinary and adaptive nodes.
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -14,9 +15,10 @@ from simulated import make_design, make_spec, make_theta
 
 from gllamm_cli.estimate.adapt import settle, standard_placement
 from gllamm_cli.estimate.engine import Engine
+from gllamm_cli.model.auxiliary import OrdinalRows
 from gllamm_cli.model.families import FAMILIES, LINKS
 from gllamm_cli.model.parameters import build_parameters
-from gllamm_cli.model.spec import IntegrationRule
+from gllamm_cli.model.spec import IntegrationRule, Thresholds
 
 PAIRS = [(f.name, k.name) for f in FAMILIES for k in LINKS if k.code is not None]
 STRUCTURES = ("intercept", "slope", "loadings")
@@ -36,9 +38,11 @@ def richardson(function, x, k, step):
     return (16 * second[1] - second[0]) / 15
 
 
-def check(family, link, n_levels, structure, weighted, adaptive, **changes):
+def check(family, link, n_levels, structure, weighted, adaptive, alter=None, **changes):
     spec = replace(make_spec(family, link, n_levels, structure=structure), **changes)
     design, constant, spread = make_design(spec, weighted=weighted)
+    if alter is not None:
+        spec, design = alter(spec, design)
     parameters = build_parameters(spec)
     engine = Engine(design, parameters, threads=2)
     theta = make_theta(parameters.names, constant, spread)
@@ -62,7 +66,9 @@ def check(family, link, n_levels, structure, weighted, adaptive, **changes):
             for k in range(parameters.n)
         ]
     )
-    scale = np.sqrt(np.abs(np.diag(hessian)))
+    # A constant cancels in choice sets and has no curvature at all.
+    curvature = np.abs(np.diag(hessian))
+    scale = np.sqrt(np.maximum(curvature, 1e-3 * curvature.max()))
     np.testing.assert_allclose(score, numeric_score, rtol=1e-7, atol=1e-7 * scale.max())
     np.testing.assert_allclose(
         hessian / np.outer(scale, scale), numeric_hessian / np.outer(scale, scale),
@@ -98,3 +104,89 @@ def test_masses(n_levels, covariates, structure, rule):
         "binom", "logit", n_levels, structure, weighted=True, adaptive=False,
         rule=rule, class_covariates=covariates,
     )  # fmt: skip
+
+
+ORDINAL, NOMINAL = 4 * 16, 5 * 16
+LOGIT, PROBIT, CLOGLOG, SCALED_PROBIT, SCALED_LOGIT = 3, 4, 5, 7, 8
+
+
+def ordinal(link, *, increments=False, covariates=(), responses=1, share=1.0):
+    """Turn (a share of) the rows into ordinal responses with four categories each."""
+
+    def alter(spec, design):
+        rng = np.random.default_rng(5)
+        n = design.n_rows
+        which = np.where(rng.uniform(size=n) < share, rng.integers(0, responses, n), -1)
+        rows, thresholds = [], []
+        first = len(spec.scale_variables) if spec.has_scale else 0
+        for r in range(responses):
+            here = np.flatnonzero(which == r)
+            z = np.column_stack([rng.normal(size=(len(here), len(covariates))), np.ones(len(here))])
+            category = rng.integers(0, 4, len(here))
+            rows.append(OrdinalRows(here, category, 4, z, first, increments))
+            thresholds.append(Thresholds(r + 1, covariates, increments, (1.0, 2.0, 3.0, 4.0)))
+            first += 3 * z.shape[1]
+        kind = np.where(which >= 0, ORDINAL + link, design.kind).astype(np.int32)
+        return (
+            replace(spec, thresholds=tuple(thresholds)),
+            replace(design, kind=kind, ordinal=tuple(rows)),
+        )
+
+    return alter
+
+
+@pytest.mark.parametrize("increments", [False, True])
+@pytest.mark.parametrize("link", [LOGIT, PROBIT, CLOGLOG])
+def test_ordinal(link, increments):
+    check("poiss", "log", 2, "slope", True, True, ordinal(link, increments=increments))
+
+
+@pytest.mark.parametrize("n_levels", [2, 3])
+@pytest.mark.parametrize("increments", [False, True])
+@pytest.mark.parametrize("link", [LOGIT, PROBIT, CLOGLOG])
+def test_ordinal_with_scale_and_threshold_covariates_beside_a_continuous_response(
+    link, increments, n_levels
+):
+    alter = ordinal(link, increments=increments, covariates=("t",), responses=2, share=0.7)
+    check(
+        "gauss", "ident", n_levels, "loadings", True, True, alter,
+        scale_variables=("_cons", "x1"),
+    )  # fmt: skip
+
+
+def test_scale_on_its_natural_scale():
+    def natural(spec, design):
+        return spec, replace(design, natural_scale=True)
+
+    check("gauss", "ident", 2, "slope", True, True, natural, scale_variables=("_cons", "x1"))
+
+
+def test_scaled_probit():
+    def scaled(spec, design):
+        y = (design.y > 0.5).astype(float)
+        return spec, replace(design, kind=np.full_like(design.kind, 16 + SCALED_PROBIT), y=y)
+
+    check("gauss", "ident", 3, "slope", True, True, scaled)
+
+
+@pytest.mark.parametrize("link", [LOGIT, SCALED_LOGIT])
+@pytest.mark.parametrize("n_levels", [2, 3])
+def test_choice_sets(n_levels, link):
+    def choices(spec, design):
+        rng = np.random.default_rng(3)
+        entries, y, weight = [0], np.zeros(design.n_rows), np.ones(design.n_rows)
+        starts = design.levels[0].first
+        for begin, end in pairwise(starts):
+            at = begin
+            while at < end:
+                size = min(int(rng.integers(1, 5)), end - at)
+                entries.extend(np.cumsum(np.arange(1, size + 1)) + entries[-1])
+                y[at + rng.integers(size)] = 1.0
+                weight[at : at + size] = rng.integers(1, 3)
+                at += size
+        kind = np.full_like(design.kind, NOMINAL + link)
+        start = np.array(entries, dtype=np.int64)
+        return spec, replace(design, kind=kind, y=y, row_weight=weight, entry_start=start)
+
+    family = "gauss" if link == SCALED_LOGIT else "poiss"
+    check(family, "ident" if family == "gauss" else "log", n_levels, "slope", True, True, choices)

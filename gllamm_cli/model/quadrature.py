@@ -8,6 +8,7 @@ from itertools import product
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import ndtri
 
 FloatArray = NDArray[np.float64]
 
@@ -43,3 +44,13 @@ def product_rule(points: tuple[int, ...]) -> Rule:
     nodes = np.array(list(product(*(nodes for nodes, _ in rules))), dtype=np.float64)
     weights = np.array([sum(w) for w in product(*(weights for _, weights in rules))])
     return Rule(nodes.reshape(len(weights), len(points)), weights.astype(np.float64))
+
+
+def equal_probability_rule(points: tuple[int, ...]) -> Rule:
+    """Tensor product of grids at the mid-quantiles, all with the same weight.
+
+    Node i of n is the standard normal quantile of (2i - 1) / (2n).
+    """
+    grids = [ndtri((2.0 * np.arange(1, n + 1) - 1.0) / (2.0 * n)) for n in points]
+    nodes = np.array(list(product(*grids)), dtype=np.float64).reshape(-1, len(points))
+    return Rule(nodes, np.full(len(nodes), -np.log(len(nodes))))

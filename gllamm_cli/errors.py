@@ -226,3 +226,9 @@ class ExpressionTooLong(GllammError):
     """An expression with more operators than a tree can hold."""
 
     rc = 130
+
+
+class Conformability(GllammError):
+    """Matrices of sizes that do not fit together."""
+
+    rc = 503

@@ -189,9 +189,7 @@ def old_equation_names(levels: tuple[Level, ...], *, with_equations: bool) -> di
         for effect in level.latent:
             old = level.unit[:LETTERS_WITHOUT_EQUATIONS]
             old = f"{old}{effect.index}" if with_equations else old
-            # The 2001 version left the index out of the loadings of a level's only effect.
-            short = level.unit[:LETTERS_WITHOUT_EQUATIONS] if len(level.latent) == 1 else old
-            pairs.extend([(old, effect.stem), (f"{short}l", f"{effect.stem}l")])
+            pairs.extend([(old, effect.stem), (f"{old}l", f"{effect.stem}l")])
             current.update((effect.stem, f"{effect.stem}l"))
             for other in range(1, effect.index):
                 pairs.append((f"{old}_{other}", f"{effect.stem}_{other}"))

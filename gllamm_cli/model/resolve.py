@@ -6,8 +6,6 @@ program cannot is refused by name; nothing is ignored without a note.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from gllamm_cli.errors import (
@@ -17,12 +15,12 @@ from gllamm_cli.errors import (
     TypeMismatch,
     VariableNotFound,
 )
+from gllamm_cli.model.definitions import Definitions as Definitions
+from gllamm_cli.model.definitions import find_constraints, find_start
 from gllamm_cli.model.families import LINK_BY_NAME, find_family, find_link
-from gllamm_cli.model.latent import build_levels, check_units, counts, old_equation_names
+from gllamm_cli.model.latent import build_levels, check_units, counts
 from gllamm_cli.model.spec import (
     CONSTANT,
-    Constraint,
-    ConstraintTerm,
     DisplayOptions,
     Level,
     ModelSpec,
@@ -30,16 +28,12 @@ from gllamm_cli.model.spec import (
     Request,
     Response,
     Sample,
-    StartVector,
 )
 from gllamm_cli.stata.command import GllammCommand, Option, ReplayCommand
-from gllamm_cli.stata.definitions import ConstraintDefinition, format_terms
-from gllamm_cli.stata.expression import format_number
-from gllamm_cli.stata.varlist import expand_varlist, find_variable, suggestion
+from gllamm_cli.stata.varlist import expand_varlist, find_variable
 
 if TYPE_CHECKING:
     from gllamm_cli.data import Dataset
-    from gllamm_cli.stata.matrices import NamedMatrix
 
 NOT_YET = (
     "lv",
@@ -67,25 +61,6 @@ NOT_YET = (
 NOT_YET_RULES = ("l", "m", "f", "fn")
 LEVEL_BOUNDS = (10.0, 99.99)
 DEFAULT_LEVEL = 95.0
-
-
-@dataclass(frozen=True, slots=True)
-class Definitions:
-    """What earlier statements defined.
-
-    Attributes
-    ----------
-    equations
-        Full names of the variables, by equation.
-    constraints
-        By number.
-    matrices
-        By name.
-    """
-
-    equations: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
-    constraints: Mapping[int, ConstraintDefinition] = field(default_factory=dict)
-    matrices: Mapping[str, NamedMatrix] = field(default_factory=dict)
 
 
 def resolve(
@@ -131,8 +106,9 @@ class _Resolver:
         self.notes.extend(notes)
         self.check_effects(levels)
         weights = self.weights(levels)
-        constraints = self.constraints(depvar, levels)
-        start = self.start()
+        constraints = find_constraints(command, depvar, levels, self.definitions)
+        start, notes = find_start(command, self.definitions)
+        self.notes.extend(notes)
         display = self.display()
         purpose = self.purpose()
         spec = ModelSpec(
@@ -298,68 +274,6 @@ class _Resolver:
         for _, name in found:
             self.check_numeric(name, word.span)
         return found
-
-    def constraints(self, depvar: str, levels: tuple[Level, ...]) -> tuple[Constraint, ...]:
-        option = self.command.option("constraints")
-        if option is None:
-            return ()
-        numbers = counts(option, "the number of a constraint")
-        aliases = old_equation_names(levels, with_equations=self.has("eqs"))
-        found = []
-        for number in dict.fromkeys(numbers):
-            definition = self.definitions.constraints.get(number)
-            if definition is None:
-                raise VariableNotFound(
-                    f"constraint {number} not found",
-                    span=option.span,
-                    hint=f"define it: constraint {number} [equation]name = value",
-                )
-            terms = tuple(
-                ConstraintTerm(
-                    term.coefficient,
-                    aliases.get(term.equation, term.equation) if term.equation else None,
-                    term.name,
-                )
-                for term in definition.terms
-            )
-            text = f"{format_terms(terms, depvar)} = {format_number(definition.value)}"
-            found.append(Constraint(number, terms, definition.value, text))
-        return tuple(found)
-
-    def start(self) -> StartVector | None:
-        option = self.command.option("from")
-        flags = {name: self.has(name) for name in ("copy", "skip", "long")}
-        if option is None:
-            self.notes.extend(
-                f"{name} ignored: there is no from()" for name, given in flags.items() if given
-            )
-            return None
-        if len(option.words) != 1:
-            raise InvalidSyntax("option from() takes one matrix", span=option.span)
-        if flags["copy"] and flags["skip"]:
-            raise InvalidSyntax(
-                "copy and skip cannot be combined",
-                span=self.command_span("skip"),
-                hint="copy goes by position, skip by name",
-            )
-        word = option.words[0]
-        matrix = self.definitions.matrices.get(word.text)
-        if matrix is None:
-            hint = suggestion(word.text, list(self.definitions.matrices))
-            raise VariableNotFound(
-                f"{word.text} not a matrix",
-                span=word.span,
-                hint=hint or f"define it: matrix {word.text} = (0, 1, .5)",
-            )
-        n_rows, n_columns = matrix.values.shape
-        if n_rows != 1:
-            raise InvalidSyntax(
-                f"from(): {word.text} is {n_rows} x {n_columns}, not a row vector", span=word.span
-            )
-        values = tuple(float(value) for value in matrix.values[0])
-        if any(value != value for value in values):
-            raise InvalidSyntax(f"from(): {word.text} has missing values", span=word.span)
-        return StartVector(word.text, values, matrix.column_names, **flags)
 
     def command_span(self, name: str) -> Span | None:
         option = self.command.option(name)

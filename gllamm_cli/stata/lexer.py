@@ -25,7 +25,7 @@ SYSTEM_NAMES = frozenset(
 )
 
 NAME = re.compile(r"[^\W\d]\w*")
-NUMBER = re.compile(r"(?:\d+\.?\d*|\.\d+)(?:[eEdD][+-]?\d+)?")
+NUMBER = re.compile(r"(?:\d+(?:\.(?!\.)\d*)?|\.\d+)(?:[eEdD][+-]?\d+)?")
 MISSING = re.compile(r"\.(?:[a-z](?!\w))?")
 OPERATOR = re.compile(r"==|!=|~=|<=|>=|\.\.|[-+*/^<>=!~&|()\[\],:#\\']")
 

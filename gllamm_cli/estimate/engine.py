@@ -11,7 +11,7 @@ from scipy.special import gammaln, polygamma, psi
 
 from gllamm_cli._cluster import Kernel
 from gllamm_cli.estimate.adapt import Placement
-from gllamm_cli.estimate.masses import evaluate_masses
+from gllamm_cli.estimate.masses import Masses, evaluate_masses
 from gllamm_cli.model.design import Design
 from gllamm_cli.model.families import FAMILY_BY_NAME, LINK_CODES
 from gllamm_cli.model.parameters import Parameters
@@ -19,6 +19,7 @@ from gllamm_cli.model.parameters import Parameters
 FloatArray = NDArray[np.float64]
 
 _NO_TERMS = np.zeros((0, 3))
+_NO_FIRST = np.zeros((0, 0))
 
 
 def available_threads() -> int:
@@ -67,7 +68,6 @@ class Engine:
         self._has_gamma = bool((design.kind // LINK_CODES == gamma).any())
         start, column, value = design.sparse_rows(parameters.columns)
         pairs_per_column = np.bincount(parameters.pair_column, minlength=len(parameters.columns))
-        self._auxiliary = design.auxiliary
         self._n_odds = [
             0
             if level.class_design is None
@@ -89,7 +89,7 @@ class Engine:
             parameters.pair_latent.astype(np.int32),
             [
                 (predictor.channel, predictor.start, predictor.column)
-                for predictor in self._auxiliary
+                for predictor in design.auxiliary
             ],
             len(parameters.auxiliary_index),
             [
@@ -98,6 +98,63 @@ class Engine:
             ],
             design.blocks,
         )
+
+    def _call(
+        self,
+        theta: FloatArray,
+        placement: Placement | None,
+        predictors: list[tuple[FloatArray, FloatArray]],
+        masses: list[Masses],
+        *,
+        derivatives: bool,
+        moments: bool = False,
+        cluster_scores: bool = False,
+        first: FloatArray = _NO_FIRST,
+    ) -> tuple[FloatArray, FloatArray | None, FloatArray | None, list[FloatArray] | None]:
+        """Call the kernel at ``theta``."""
+        gamma_terms = _NO_TERMS
+        if self._has_gamma:
+            shape = np.exp(-2.0 * predictors[0][0])
+            gamma_terms = np.column_stack([gammaln(shape), psi(shape), polygamma(1, shape)])
+        return self._kernel.evaluate(
+            self.parameters.coefficients(theta),
+            predictors,
+            gamma_terms,
+            [(mass.log_weight, mass.odds_score) for mass in masses],
+            None if placement is None else placement.arrays(),
+            derivatives,
+            moments,
+            cluster_scores,
+            first,
+            self.threads,
+        )
+
+    def _predictors(self, theta: FloatArray) -> list[tuple[FloatArray, FloatArray]]:
+        alpha = theta[self.parameters.auxiliary_index]
+        return [predictor.evaluate(alpha) for predictor in self.design.auxiliary]
+
+    def _masses(self, theta: FloatArray) -> list[Masses]:
+        odds = np.split(theta[self.parameters.odds_index], np.cumsum(self._n_odds)[:-1])
+        return [
+            evaluate_masses(level, part)
+            for level, part in zip(self.design.levels, odds, strict=True)
+        ]
+
+    def cluster_scores(self, theta: FloatArray, placement: Placement | None = None) -> FloatArray:
+        """Score of each top-level cluster, its weight included, (clusters, K).
+
+        With the nodes of ``placement`` held, as for the standard errors.
+        """
+        _, scores, _, _ = self._call(
+            theta,
+            placement,
+            self._predictors(theta),
+            self._masses(theta),
+            derivatives=True,
+            cluster_scores=True,
+        )
+        assert scores is not None
+        return np.asarray(scores @ self.parameters.jacobian(theta))
 
     def evaluate(
         self,
@@ -113,30 +170,18 @@ class Engine:
         derivatives; nothing is raised.
         """
         parameters = self.parameters
-        alpha = theta[parameters.auxiliary_index]
-        predictors = [predictor.evaluate(alpha) for predictor in self._auxiliary]
-        odds = np.split(theta[parameters.odds_index], np.cumsum(self._n_odds)[:-1])
-        masses = [
-            evaluate_masses(level, part)
-            for level, part in zip(self.design.levels, odds, strict=True)
-        ]
-        bent = derivatives and not all(predictor.linear for predictor in self._auxiliary)
-        first = np.zeros((self.design.n_rows, len(self._auxiliary)) if bent else (0, 0))
-        gamma_terms = _NO_TERMS
-        if self._has_gamma:
-            shape = np.exp(-2.0 * predictors[0][0])
-            gamma_terms = np.column_stack([gammaln(shape), psi(shape), polygamma(1, shape)])
-        values, scores, hessian, unit_moments = self._kernel.evaluate(
-            parameters.coefficients(theta),
+        auxiliary = self.design.auxiliary
+        predictors, masses = self._predictors(theta), self._masses(theta)
+        bent = derivatives and not all(predictor.linear for predictor in auxiliary)
+        first = np.zeros((self.design.n_rows, len(auxiliary))) if bent else _NO_FIRST
+        values, scores, hessian, unit_moments = self._call(
+            theta,
+            placement,
             predictors,
-            gamma_terms,
-            [(mass.log_weight, mass.odds_score) for mass in masses],
-            None if placement is None else placement.arrays(),
-            derivatives,
-            moments,
-            False,
-            first,
-            self.threads,
+            masses,
+            derivatives=derivatives,
+            moments=moments,
+            first=first,
         )
         log_likelihood = float(values.sum())
         kept = None if unit_moments is None else tuple(unit_moments)
@@ -148,8 +193,9 @@ class Engine:
         if not (np.isfinite(score).all() and np.isfinite(hessian).all()):
             return Evaluation(-np.inf)
         if bent:
+            alpha = theta[parameters.auxiliary_index]
             block = slice(parameters.n_pairs, parameters.n_pairs + len(alpha))
-            for c, predictor in enumerate(self._auxiliary):
+            for c, predictor in enumerate(auxiliary):
                 hessian[block, block] += predictor.curvature(alpha, first[:, c])
         position = len(hessian) - sum(self._n_odds)
         for mass in masses:

@@ -69,6 +69,9 @@ def check(family, link, n_levels, structure, weighted, adaptive, alter=None, **c
     # A constant cancels in choice sets and has no curvature at all.
     curvature = np.abs(np.diag(hessian))
     scale = np.sqrt(np.maximum(curvature, 1e-3 * curvature.max()))
+    np.testing.assert_allclose(
+        engine.cluster_scores(theta, placement).sum(axis=0), score, rtol=1e-9, atol=1e-9
+    )
     np.testing.assert_allclose(score, numeric_score, rtol=1e-7, atol=1e-7 * scale.max())
     np.testing.assert_allclose(
         hessian / np.outer(scale, scale), numeric_hessian / np.outer(scale, scale),

@@ -103,14 +103,17 @@ class _Curvature:
 
         low = floor + 1e-12 * spread
         if excess(low) <= 0.0:
+            along = np.asarray(c / (w + low), dtype=np.float64)
+            if w[0] > -FLAT * spread:
+                return along
             # The gradient hardly touches the direction of most positive curvature:
             # go along it for the rest of the way.
-            along = c / (w + low)
             rest = np.sqrt(max(radius**2 - float(along @ along), 0.0))
             along[0] += rest if along[0] >= 0 else -rest
             return along
         high = floor + float(np.linalg.norm(c)) / radius + spread
-        return c / (w + brentq(excess, low, high, xtol=1e-14 * high, rtol=1e-12))
+        shift = brentq(excess, low, high, xtol=1e-14 * high, rtol=1e-12)
+        return np.asarray(c / (w + shift), dtype=np.float64)
 
 
 def _curvature(score: FloatArray, hessian: FloatArray) -> _Curvature:
@@ -204,4 +207,4 @@ def flat_direction(hessian: FloatArray) -> FloatArray | None:
     if curvature.concave:
         return None
     direction = curvature.scale * curvature.vectors[:, 0]
-    return direction / np.abs(direction).max()
+    return np.asarray(direction / np.abs(direction).max(), dtype=np.float64)

@@ -52,7 +52,7 @@ def _first_guess(spec: ModelSpec, design: Design) -> FloatArray:
     if names:
         root = np.sqrt(weight)
         X = design.matrix(tuple(as_column(name) for name in names))
-        guess = np.linalg.lstsq(X * root[:, None], residual * root, rcond=None)[0]
+        guess = np.asarray(np.linalg.lstsq(X * root[:, None], residual * root, rcond=None)[0])
         residual = residual - X @ guess
     if not spec.has_scale:
         return guess

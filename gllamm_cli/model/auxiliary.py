@@ -103,7 +103,8 @@ class AuxiliaryPredictor:
         design = csr_array(
             (self.weight, self.column, self.group_start), shape=(len(forms), len(alpha))
         )
-        return np.asarray((design.T @ (design * bend[:, None])).todense())
+        bent = csr_array(design.multiply(bend[:, None]))
+        return np.asarray((design.T @ bent).toarray())
 
 
 def _sums(values: FloatArray, start: IndexArray) -> FloatArray:

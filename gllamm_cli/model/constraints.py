@@ -35,7 +35,7 @@ class Reduction:
     @property
     def n_free(self) -> int:
         """Number of free parameters S."""
-        return self.T.shape[1]
+        return int(self.T.shape[1])
 
     @property
     def is_free(self) -> NDArray[np.bool_]:

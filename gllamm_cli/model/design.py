@@ -321,11 +321,11 @@ def build_design(spec: ModelSpec, dataset: Dataset) -> tuple[Design, ModelSpec, 
         if levels:
             parent = (np.searchsorted(starts[k + 1], start, side="right") - 1).astype(np.int64)
             higher = levels[0].total_weight[parent]
-        variable = dict(spec.weights).get(level.number)
+        name = dict(spec.weights).get(level.number)
         weight = (
             np.ones(len(start))
-            if variable is None
-            else _unit_values("weight variable", variable, level.unit, column(variable), start)
+            if name is None
+            else _unit_values("weight variable", name, level.unit, column(name), start)
         )
         levels.insert(
             0,

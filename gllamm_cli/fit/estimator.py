@@ -26,8 +26,9 @@ from gllamm_cli.estimate.start import (
 from gllamm_cli.fit.covariance import condition_number, invert_information
 from gllamm_cli.fit.diagnose import boundary_notes, maximum_notes, quadrature_notes
 from gllamm_cli.fit.fit import Fit
+from gllamm_cli.model.assemble import build_design
 from gllamm_cli.model.constraints import Reduction, build_reduction
-from gllamm_cli.model.design import Design, build_design
+from gllamm_cli.model.design import Design
 from gllamm_cli.model.families import FAMILY_BY_NAME, Domain
 from gllamm_cli.model.parameters import Parameters, build_parameters
 from gllamm_cli.model.spec import ModelSpec, Purpose, Request

@@ -1,22 +1,14 @@
-"""From a specification and data to the arrays the engine reads.
-
-Rows are sorted once by (top-level id, ..., lowest id, original order); a unit
-of level k is the combination of its own id and all higher ids, so identifiers
-need only be unique within the next level up.
-"""
+"""The arrays the engine reads: an immutable value, built by ``assemble``."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.special import gammaln
 
-from gllamm_cli.errors import BadWeights
 from gllamm_cli.model.auxiliary import (
     AuxiliaryPredictor,
     Channel,
@@ -24,14 +16,9 @@ from gllamm_cli.model.auxiliary import (
     scale_predictor,
     threshold_predictor,
 )
-from gllamm_cli.model.families import FAMILIES, LINK_CODES, Domain, kind
+from gllamm_cli.model.families import FAMILIES, LINK_CODES, Domain
 from gllamm_cli.model.quadrature import Rule, product_rule
-from gllamm_cli.model.sample import check_covariates, check_response, estimation_rows
-from gllamm_cli.model.spec import CONSTANT, Level, ModelSpec
-from gllamm_cli.model.structure import Column, as_column, n_classes
-
-if TYPE_CHECKING:
-    from gllamm_cli.data import Dataset
+from gllamm_cli.model.structure import Column, as_column
 
 FloatArray = NDArray[np.float64]
 IndexArray = NDArray[np.int64]
@@ -57,6 +44,8 @@ class DesignLevel:
         Unit of the next level up; empty at the top.
     total_weight : (units,)
         Product of the weights of a unit and of all units it belongs to.
+    frequency : (units,)
+        Frequency weights without sampling weights.
     class_design : (1 or units, G), optional
         Covariates of the log odds of classes of a discrete distribution.
     """
@@ -66,6 +55,7 @@ class DesignLevel:
     rule: Rule
     parent: IndexArray
     total_weight: FloatArray
+    frequency: FloatArray
     class_design: FloatArray | None = None
 
     @property
@@ -83,7 +73,10 @@ class Design:
     kind : (N,)
         Family and link of each row, see ``families.kind``.
     rows : (N,)
-        Positions in the data, in sorted order.
+        Positions in the data, in sorted order; a row of a nominal response
+        appears once for each alternative.
+    n_units
+        Units per level as gllamm counts them: sums of products of frequency weights.
     y, denominator, offset, row_weight : (N,)
     constant : (N,)
         Part of the log density that depends on the response only.
@@ -105,6 +98,7 @@ class Design:
 
     kind: NDArray[np.int32]
     rows: IndexArray
+    n_units: tuple[float, ...]
     y: FloatArray
     denominator: FloatArray
     offset: FloatArray
@@ -137,12 +131,6 @@ class Design:
     def n_rows(self) -> int:
         """Number of rows."""
         return len(self.y)
-
-    @cached_property
-    def n_units(self) -> tuple[float, ...]:
-        """Units per level as gllamm counts them: sums of products of frequency weights."""
-        above = (float(level.total_weight.sum()) for level in self.levels)
-        return (float(self.total_weight.sum()), *above)
 
     def matrix(self, columns: tuple[Column, ...]) -> FloatArray:
         """Products of variables side by side, (N, len(columns))."""
@@ -197,168 +185,18 @@ class Design:
         Rows are grouped into artificial units without latent variables so that
         the engine runs unchanged.
         """
-        first = np.unique(np.append(np.arange(0, self.n_rows, ROWS_PER_BLOCK), self.n_rows))
+        # A block starts where a choice set starts.
+        starts = np.flatnonzero(np.diff(self.entry_start) == 1)
+        wanted = np.arange(0, self.n_rows, ROWS_PER_BLOCK)
+        at = np.minimum(np.searchsorted(starts, wanted), len(starts) - 1)
+        first = np.unique(np.append(starts[at], self.n_rows))
         level = DesignLevel(
             first.astype(np.int64),
             np.ones(len(first) - 1),
             product_rule(()),
             np.zeros(0, dtype=np.int64),
             np.ones(len(first) - 1),
+            np.ones(len(first) - 1),
         )
         # Built afresh: cached blocks belong to the clusters.
         return replace(self, row_weight=self.total_weight, levels=(level,))
-
-
-def _unit_starts(ids: list[FloatArray]) -> list[IndexArray]:
-    """Row at which each unit starts, per level, for ids (lowest level first) of sorted rows."""
-    n = len(ids[0])
-    changed = np.zeros(n, dtype=bool)
-    changed[0] = True
-    starts: list[IndexArray] = []
-    for id_ in reversed(ids):
-        changed = changed.copy()
-        changed[1:] |= id_[1:] != id_[:-1]
-        starts.append(np.flatnonzero(changed).astype(np.int64))
-    return starts[::-1]
-
-
-def _unit_values(
-    what: str, variable: str, unit: str, values: FloatArray, start: IndexArray
-) -> FloatArray:
-    """Values of a variable that must be constant within units, one per unit."""
-    low = np.minimum.reduceat(values, start)
-    high = np.maximum.reduceat(values, start)
-    if (low != high).any():
-        raise BadWeights(
-            f"{what} {variable} varies within {unit}",
-            hint=f"it must be the same in all rows of a unit of {unit}",
-        )
-    return low
-
-
-def _rule(spec: ModelSpec, level: Level) -> Rule:
-    """Nodes of a level."""
-    if spec.rule.discrete:
-        K = n_classes(level)
-        return Rule(np.eye(K), np.zeros(K))
-    return product_rule(tuple(effect.points for effect in level.latent))
-
-
-def _class_design(
-    spec: ModelSpec, level: Level, column: Callable[[str], FloatArray], start: IndexArray
-) -> FloatArray | None:
-    """Covariates of class probabilities and a constant, one row per unit (one row if only that)."""
-    if not spec.rule.discrete:
-        return None
-    names = dict(spec.class_covariates).get(level.number, ())
-    if not names:
-        return np.ones((1, 1))
-    values = [
-        _unit_values("class covariate", name, level.unit, column(name), start) for name in names
-    ]
-    return np.column_stack([*values, np.ones(len(start))])
-
-
-def nesting_notes(spec: ModelSpec, dataset: Dataset, rows: IndexArray) -> list[str]:
-    """Say where an id occurs in several higher units, which may be a mistake."""
-    notes = []
-    ids = [dataset.column(level.unit)[rows] for level in spec.levels]
-    for k in range(len(ids) - 1):
-        pairs = np.unique(np.column_stack(ids[k:]), axis=0)
-        distinct = len(np.unique(ids[k]))
-        if len(pairs) > distinct:
-            unit, higher = spec.levels[k].unit, spec.levels[k + 1].unit
-            notes.append(
-                f"{unit} is not nested in {higher}: {distinct} values of {unit} form {len(pairs)} "
-                f"level {k + 2} units, one for each combination with {higher}"
-            )
-    return notes
-
-
-def build_design(spec: ModelSpec, dataset: Dataset) -> tuple[Design, ModelSpec, tuple[str, ...]]:
-    """Select, check and sort the rows.
-
-    Returns the design, the specification without collinear covariates, and
-    notes on what was left out.
-
-    Raises
-    ------
-    NoObservations, InsufficientObservations
-        Nothing, or one row, is left.
-    InvalidResponse
-        A response outside the domain of the family.
-    BadWeights
-        Negative weights, or weights that vary within their unit.
-    """
-    rows, notes = estimation_rows(spec, dataset)
-
-    def column(name: str) -> FloatArray:
-        return dataset.column(name)[rows]
-
-    ids = [column(level.unit) for level in spec.levels]
-    notes.extend(nesting_notes(spec, dataset, rows))
-    rows = rows[np.lexsort(ids)] if ids else rows
-    ids = [column(level.unit) for level in spec.levels]
-    starts = _unit_starts(ids) if ids else []
-
-    weights = {level: column(variable) for level, variable in spec.weights}
-    for level_number, variable in spec.weights:
-        if (weights[level_number] < 0).any():
-            raise BadWeights(f"weight variable {variable} has negative values")
-    total_weight = np.ones(len(rows))
-    for weight in weights.values():
-        total_weight = total_weight * weight
-    if (np.floor(total_weight) != total_weight).any():
-        notes.append("weights are non-integer")
-
-    levels: list[DesignLevel] = []
-    for k, level in reversed(list(enumerate(spec.levels))):
-        start = starts[k]
-        below = starts[k - 1] if k else np.arange(len(rows))
-        first = np.append(np.searchsorted(below, start), len(below)).astype(np.int64)
-        parent = np.zeros(0, dtype=np.int64)
-        higher: FloatArray = np.ones(len(start))
-        if levels:
-            parent = (np.searchsorted(starts[k + 1], start, side="right") - 1).astype(np.int64)
-            higher = levels[0].total_weight[parent]
-        name = dict(spec.weights).get(level.number)
-        weight = (
-            np.ones(len(start))
-            if name is None
-            else _unit_values("weight variable", name, level.unit, column(name), start)
-        )
-        levels.insert(
-            0,
-            DesignLevel(
-                first,
-                weight,
-                _rule(spec, level),
-                parent,
-                weight * higher,
-                _class_design(spec, level, column, start),
-            ),
-        )
-
-    y = column(spec.depvar)
-    response = spec.response
-    denominator = column(response.denominator) if response.denominator else np.ones(len(rows))
-    notes.extend(check_response(spec, y, denominator))
-    spec, dropped = check_covariates(spec, y, denominator, {n: column(n) for n in spec.covariates})
-    notes.extend(dropped)
-
-    names = dict.fromkeys([*spec.covariates, *(v for e in spec.latent for v in e.variables)])
-    design = Design(
-        kind=np.full(len(rows), kind(response.family, response.link), dtype=np.int32),
-        rows=rows,
-        y=y,
-        denominator=denominator,
-        offset=column(spec.offset) if spec.offset else np.zeros(len(rows)),
-        row_weight=weights.get(1, np.ones(len(rows))),
-        total_weight=total_weight,
-        variables={name: column(name) for name in names if name != CONSTANT},
-        scale_variables=spec.scale_variables if spec.has_scale else (),
-        levels=tuple(levels),
-        entry_start=np.arange(len(rows) + 1, dtype=np.int64),
-        natural_scale=spec.natural_scale,
-    )
-    return design, spec, tuple(notes)

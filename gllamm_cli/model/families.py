@@ -95,13 +95,13 @@ UNIT = (0.0, 1.0)
 class Link:
     """A link from the conditional mean to the linear predictor.
 
-    ``code`` is None for links without a kernel: those are recognised and
-    refused by name. ``ordinal`` and ``nominal`` links bring their own family.
+    ``code`` is its code in the kernel; ``ordinal`` and ``nominal`` links bring
+    their own family.
     ``predictor`` maps means, which lie in the open interval ``means``, to
     linear predictors; its inverse is in ``_ext/density.pxd``.
     """
 
-    code: int | None
+    code: int
     name: str
     spellings: tuple[tuple[str, int], ...]
     predictor: Callable[[FloatArray], FloatArray] | None = None
@@ -118,6 +118,10 @@ FAMILIES = (
     Family(3, "gamma", (("gamma", 3),), "recip", True, Domain.POSITIVE),
 )
 
+ORDINAL_CODE = 4
+NOMINAL_CODE = 5
+"""Codes of the families that ordinal and nominal links bring with them."""
+
 LINKS = (
     Link(0, "ident", (("identity", 2),), _identity, REAL),
     Link(1, "log", (("log", 3),), _log, POSITIVE),
@@ -126,13 +130,13 @@ LINKS = (
     Link(4, "probit", (("probit", 3),), _probit, UNIT),
     Link(5, "cll", (("cll", 3), ("cloglog", 3)), _complementary_log_log, UNIT),
     Link(6, "ll", (("ll", 2), ("loglog", 4)), _log_log, UNIT),
-    Link(None, "sprobit", (("sprobit", 3),), has_scale=True),
-    Link(None, "ologit", (("ologit", 3),), ordinal=True),
-    Link(None, "oprobit", (("oprobit", 3),), ordinal=True),
-    Link(None, "ocll", (("ocll", 3),), ordinal=True),
-    Link(None, "soprobit", (("soprobit", 3),), ordinal=True, has_scale=True),
-    Link(None, "mlogit", (("mlogit", 3),), nominal=True),
-    Link(None, "smlogit", (("smlogit", 3),), nominal=True, has_scale=True),
+    Link(7, "sprobit", (("sprobit", 3),), _probit, UNIT, has_scale=True),
+    Link(3, "ologit", (("ologit", 3),), _logit, UNIT, ordinal=True),
+    Link(4, "oprobit", (("oprobit", 3),), _probit, UNIT, ordinal=True),
+    Link(5, "ocll", (("ocll", 3),), _complementary_log_log, UNIT, ordinal=True),
+    Link(4, "soprobit", (("soprobit", 3),), _probit, UNIT, ordinal=True, has_scale=True),
+    Link(3, "mlogit", (("mlogit", 3),), nominal=True),
+    Link(8, "smlogit", (("smlogit", 3),), nominal=True, has_scale=True),
 )
 
 LINK_CODES = 16
@@ -144,9 +148,11 @@ LINK_BY_NAME = {link.name: link for link in LINKS}
 
 def kind(family: str, link: str) -> int:
     """Code of a row's family and link (short names) in the kernel."""
-    code = LINK_BY_NAME[link].code
-    assert code is not None, "links without a kernel are refused when a command is resolved"
-    return FAMILY_BY_NAME[family].code * LINK_CODES + code
+    entry = LINK_BY_NAME[link]
+    family_code = FAMILY_BY_NAME[family].code
+    if entry.ordinal or entry.nominal:
+        family_code = ORDINAL_CODE if entry.ordinal else NOMINAL_CODE
+    return family_code * LINK_CODES + entry.code
 
 
 def _matches(word: str, spellings: tuple[tuple[str, int], ...]) -> bool:

@@ -10,11 +10,10 @@ from numpy.typing import NDArray
 
 from gllamm_cli.errors import (
     InsufficientObservations,
-    InvalidResponse,
     NoObservations,
     PerfectPrediction,
 )
-from gllamm_cli.model.families import FAMILY_BY_NAME, Domain
+from gllamm_cli.model.families import FAMILY_BY_NAME, LINK_BY_NAME, Domain
 from gllamm_cli.model.spec import CONSTANT, ModelSpec
 from gllamm_cli.stata.evaluate import sample_mask
 
@@ -33,6 +32,9 @@ def _roles(spec: ModelSpec) -> dict[str, str]:
     roles: dict[str, str] = {}
     for name in (spec.depvar, *spec.covariates):
         roles.setdefault(name, "the response or covariates")
+    for optional in (spec.link_selector, spec.family_selector):
+        if optional is not None:
+            roles.setdefault(optional, "lv() or fv()")
     for optional in (spec.response.denominator, spec.offset):
         if optional is not None:
             roles.setdefault(optional, "the denominator or offset")
@@ -40,10 +42,24 @@ def _roles(spec: ModelSpec) -> dict[str, str]:
         roles.setdefault(level.unit, f"cluster variable {level.unit}")
     for _, name in spec.weights:
         roles.setdefault(name, f"weight variable {name}")
-    for effect in spec.latent:
-        for name in effect.variables:
+    for _, name in spec.sampling_weights:
+        roles.setdefault(name, f"sampling weight variable {name}")
+    if spec.choice_sets is not None:
+        for name in (spec.choice_sets.unit, spec.choice_sets.chosen):
+            roles.setdefault(name, "expanded()")
+    if spec.cluster is not None:
+        roles.setdefault(spec.cluster, f"cluster({spec.cluster})")
+    groups: list[tuple[str, tuple[str, ...]]] = [
+        ("variables of eqs()", tuple(name for e in spec.latent for name in e.variables)),
+        ("thresholds", tuple(name for t in spec.thresholds for name in t.covariates)),
+        ("variables of s()", spec.scale_variables if spec.has_scale else ()),
+        ("variables of peqs()", tuple(n for _, names in spec.class_covariates for n in names)),
+        ("variables of geqs()", tuple(n for r in spec.regressions for n in r.variables)),
+    ]
+    for role, names in groups:
+        for name in names:
             if name != CONSTANT:
-                roles.setdefault(name, "variables of eqs()")
+                roles.setdefault(name, role)
     return roles
 
 
@@ -74,42 +90,6 @@ def estimation_rows(spec: ModelSpec, dataset: Dataset) -> tuple[IndexArray, list
     return np.flatnonzero(usable).astype(np.int64), notes
 
 
-def check_response(spec: ModelSpec, y: FloatArray, denominator: FloatArray) -> list[str]:
-    """Raise InvalidResponse for values outside the family's domain; note odd but legal ones."""
-    family = FAMILY_BY_NAME[spec.response.family]
-    name = spec.depvar
-    if family.domain is Domain.COUNT:
-        if (y < 0).any():
-            raise InvalidResponse(
-                f"{name} must be {family.domain.value} with family(poisson)",
-                hint=f"{int((y < 0).sum())} rows are negative",
-            )
-        if (y != np.floor(y)).any():
-            return [f"{name} has noninteger values"]
-    elif family.domain is Domain.POSITIVE and (y <= 0).any():
-        raise InvalidResponse(
-            f"{name} must be {family.domain.value} with family(gamma)",
-            hint=f"{int((y <= 0).sum())} rows are zero or negative",
-        )
-    elif family.domain is Domain.PROPORTION:
-        if (denominator <= 0).any():
-            raise InvalidResponse(f"denominator {spec.response.denominator} must be greater than 0")
-        outside = int(((y < 0) | (y > denominator)).sum())
-        if outside:
-            limit = spec.response.denominator or "1"
-            raise InvalidResponse(
-                f"{name} must be between 0 and {limit} with family(binomial)",
-                hint=f"{outside} rows are outside; denom() names the number of trials",
-            )
-        if (y == 0).all() or (y == denominator).all():
-            raise NoObservations(
-                "outcome does not vary", hint=f"{name} is the same in all rows used"
-            )
-        if (y != np.floor(y)).any():
-            return [f"{name} has noninteger values"]
-    return []
-
-
 def _check_separation(
     spec: ModelSpec, y: FloatArray, denominator: FloatArray, name: str, x: FloatArray
 ) -> None:
@@ -138,7 +118,10 @@ def check_covariates(
     The constant counts as first. Returns the reduced specification and notes.
     """
     n = len(y)
-    basis: list[FloatArray] = [np.full(n, 1.0 / np.sqrt(n))] if spec.constant else []
+    links = [LINK_BY_NAME[response.link] for response in spec.responses]
+    # The thresholds of a single ordinal response take the place of a constant.
+    level = spec.constant or (len(links) == 1 and links[0].ordinal)
+    basis: list[FloatArray] = [np.full(n, 1.0 / np.sqrt(n))] if level else []
     kept: list[str] = []
     notes: list[str] = []
     for name in spec.covariates:
@@ -156,7 +139,12 @@ def check_covariates(
         basis.append(residual / rest)
         kept.append(name)
     spec = replace(spec, covariates=tuple(kept))
-    if FAMILY_BY_NAME[spec.response.family].domain is Domain.PROPORTION:
+    binary = FAMILY_BY_NAME[spec.response.family].domain is Domain.PROPORTION
+    if binary and len(links) == 1 and not (links[0].ordinal or links[0].nominal):
+        if (y == 0).all() or (y == denominator).all():
+            raise NoObservations(
+                "outcome does not vary", hint=f"{spec.depvar} is the same in all rows used"
+            )
         for name in kept:
             _check_separation(spec, y, denominator, name, columns[name])
     return spec, notes

@@ -48,11 +48,17 @@ class Purpose(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Response:
-    """A block of rows with one family and link (short names of ``families``)."""
+    """A block of rows with one family and link (short names of ``families``).
+
+    In a mixed response the rows are those where the selectors of the model
+    have these values; None does not select.
+    """
 
     family: str
     link: str
     denominator: str | None = None
+    link_value: int | None = None
+    family_value: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,6 +126,20 @@ class FixedBlock:
     equation: str
     indicator: str | None
     variables: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ChoiceSets:
+    """Nominal responses in expanded form: one row for each alternative of a unit.
+
+    ``chosen`` is 1 in the selected row. With ``by_alternative`` the response is
+    the code of the alternative and each has its own coefficients; otherwise
+    one coefficient vector serves all.
+    """
+
+    unit: str
+    chosen: str
+    by_alternative: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -194,12 +214,23 @@ class ModelSpec:
         True when ``eqs()`` was given (it decides names of parameters).
     rule, adaptive
         The integration rule.
+    other_responses, link_selector, family_selector
+        Further blocks of a mixed response and the variables that select them.
+    base_category, choice_sets
+        Of a nominal response.
+    sampling_weights, robust, cluster
+        ``pweight()`` by level; sandwich standard errors, perhaps for clusters
+        of another variable.
+    search, gateaux
+        Number of random starting values; range and number of trial locations
+        of a new mass.
     thresholds
-        One for each ordinal response.
+        One for each ordinal response; complete once there are data.
     scale_variables, natural_scale
         The level-1 scale equation, on the log scale unless ``nats`` was given.
-    blocks
-        Fixed effects by category of a nominal response; empty otherwise.
+    blocks, latent_indicator
+        Fixed effects by category of a nominal response, and a column that
+        says to which alternatives the latent variables apply (None: to all).
     regressions, latent_paths, interaction
         ``geqs()``; pairs (i, j) of ``bmatrix()`` by which latent variable i
         depends on j; ``inter()``.
@@ -224,10 +255,21 @@ class ModelSpec:
     constraints: tuple[Constraint, ...] = ()
     sample: Sample = Sample()
     start: StartVector | None = None
+    other_responses: tuple[Response, ...] = ()
+    link_selector: str | None = None
+    family_selector: str | None = None
+    base_category: float | None = None
+    choice_sets: ChoiceSets | None = None
+    sampling_weights: tuple[tuple[int, str], ...] = ()
+    robust: bool = False
+    cluster: str | None = None
+    search: int | None = None
+    gateaux: tuple[float, float, int] | None = None
     thresholds: tuple[Thresholds, ...] = ()
     scale_variables: tuple[str, ...] = (CONSTANT,)
     natural_scale: bool = False
     blocks: tuple[FixedBlock, ...] = ()
+    latent_indicator: str | None = None
     regressions: tuple[LatentRegression, ...] = ()
     latent_paths: tuple[tuple[int, int], ...] = ()
     interaction: tuple[int, int] | None = None
@@ -237,6 +279,11 @@ class ModelSpec:
     difficult: bool = True
     reference: tuple[int, float] | None = None
     """``lf0(k ll)``: parameters and log likelihood of a nested model."""
+
+    @property
+    def responses(self) -> tuple[Response, ...]:
+        """All blocks of responses."""
+        return (self.response, *self.other_responses)
 
     @property
     def fixed_blocks(self) -> tuple[FixedBlock, ...]:

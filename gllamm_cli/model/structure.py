@@ -78,7 +78,8 @@ def _design_polynomials(spec: ModelSpec, position: Mapping[Key, int]) -> dict[in
         for variable in effect.variables:
             loading = position.get(("loading", (effect.number,), variable))
             factors = () if loading is None else (loading,)
-            _add(design, {as_column(variable): [(factors, 1.0)]})
+            where = (spec.latent_indicator,) if spec.latent_indicator else ()
+            _add(design, {as_column(variable, *where): [(factors, 1.0)]})
         designs[effect.number] = design
     for m in sorted(designs):
         for j in range(1, m):

@@ -86,6 +86,7 @@ def make_design(
     for k in reversed(range(len(levels))):
         higher = levels[k + 1][4][levels[k][3]] if k + 1 < len(levels) else 1.0
         levels[k].append(levels[k][1] * higher)
+        levels[k].append(np.ones(len(levels[k][1])))
         if spec.rule.discrete:
             covariates = len(dict(spec.class_covariates).get(k + 2, ()))
             units = len(levels[k][1])
@@ -110,6 +111,7 @@ def make_design(
     design = Design(
         kind=np.full(n_rows, kind(family, spec.response.link), dtype=np.int32),
         rows=np.arange(n_rows),
+        n_units=(0.0,),
         y=y,
         denominator=denominator,
         offset=rng.normal(size=n_rows) * 0.1 * spread,

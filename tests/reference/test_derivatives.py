@@ -20,7 +20,12 @@ from gllamm_cli.model.families import FAMILIES, LINKS
 from gllamm_cli.model.parameters import build_parameters
 from gllamm_cli.model.spec import IntegrationRule, Thresholds
 
-PAIRS = [(f.name, k.name) for f in FAMILIES for k in LINKS if k.code is not None]
+PAIRS = [
+    (f.name, k.name)
+    for f in FAMILIES
+    for k in LINKS
+    if not (k.ordinal or k.nominal or k.has_scale)
+]
 STRUCTURES = ("intercept", "slope", "loadings")
 
 

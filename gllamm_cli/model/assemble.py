@@ -1,0 +1,304 @@
+"""From a specification and data to a design.
+
+Rows are sorted once by (top-level id, ..., lowest id, response, choice set,
+original order); a unit of level k is the combination of its own id and all
+higher ids, so identifiers need only be unique within the next level up.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gllamm_cli.errors import BadWeights, InvalidSyntax
+from gllamm_cli.model.design import Design, DesignLevel
+from gllamm_cli.model.families import LINK_BY_NAME
+from gllamm_cli.model.quadrature import Rule, equal_probability_rule, product_rule
+from gllamm_cli.model.responses import build_responses, categories_of, response_number
+from gllamm_cli.model.sample import check_covariates, estimation_rows
+from gllamm_cli.model.spec import CONSTANT, IntegrationRule, Level, ModelSpec
+from gllamm_cli.model.spherical import spherical_rule
+from gllamm_cli.model.structure import n_classes
+
+if TYPE_CHECKING:
+    from gllamm_cli.data import Dataset
+
+FloatArray = NDArray[np.float64]
+IndexArray = NDArray[np.int64]
+
+
+def _unit_starts(ids: list[FloatArray]) -> list[IndexArray]:
+    """Row at which each unit starts, per level, for ids (lowest level first) of sorted rows."""
+    n = len(ids[0])
+    changed = np.zeros(n, dtype=bool)
+    changed[0] = True
+    starts: list[IndexArray] = []
+    for id_ in reversed(ids):
+        changed = changed.copy()
+        changed[1:] |= id_[1:] != id_[:-1]
+        starts.append(np.flatnonzero(changed).astype(np.int64))
+    return starts[::-1]
+
+
+def _unit_values(
+    what: str, variable: str, unit: str, values: FloatArray, start: IndexArray
+) -> FloatArray:
+    """Values of a variable that must be constant within units, one per unit."""
+    low = np.minimum.reduceat(values, start)
+    high = np.maximum.reduceat(values, start)
+    if (low != high).any():
+        raise BadWeights(
+            f"{what} {variable} varies within {unit}",
+            hint=f"it must be the same in all rows of a unit of {unit}",
+        )
+    return low
+
+
+def make_rule(spec: ModelSpec, level: Level) -> Rule:
+    """Nodes of a level."""
+    points = tuple(effect.points for effect in level.latent)
+    match spec.rule:
+        case IntegrationRule.GAUSS_HERMITE:
+            return product_rule(points)
+        case IntegrationRule.EQUAL_PROBABILITY:
+            return equal_probability_rule(points)
+        case IntegrationRule.SPHERICAL:
+            return spherical_rule(len(points), points[0])
+    K = n_classes(level)
+    return Rule(np.eye(K), np.zeros(K))
+
+
+def _class_design(
+    spec: ModelSpec, level: Level, column: Callable[[str], FloatArray], start: IndexArray
+) -> FloatArray | None:
+    """Covariates of class probabilities and a constant, one row per unit (one row if only that)."""
+    if not spec.rule.discrete:
+        return None
+    names = dict(spec.class_covariates).get(level.number, ())
+    if not names:
+        return np.ones((1, 1))
+    values = [
+        _unit_values("class covariate", name, level.unit, column(name), start) for name in names
+    ]
+    return np.column_stack([*values, np.ones(len(start))])
+
+
+def nesting_notes(spec: ModelSpec, dataset: Dataset, rows: IndexArray) -> list[str]:
+    """Say where an id occurs in several higher units, which may be a mistake."""
+    notes = []
+    ids = [dataset.column(level.unit)[rows] for level in spec.levels]
+    for k in range(len(ids) - 1):
+        pairs = np.unique(np.column_stack(ids[k:]), axis=0)
+        distinct = len(np.unique(ids[k]))
+        if len(pairs) > distinct:
+            unit, higher = spec.levels[k].unit, spec.levels[k + 1].unit
+            notes.append(
+                f"{unit} is not nested in {higher}: {distinct} values of {unit} form {len(pairs)} "
+                f"level {k + 2} units, one for each combination with {higher}"
+            )
+    return notes
+
+
+class _Weights:
+    """Frequency and sampling weights of sorted rows, by level."""
+
+    def __init__(self, spec: ModelSpec, column: Callable[[str], FloatArray]) -> None:
+        self._names = (dict(spec.weights), dict(spec.sampling_weights))
+        self._columns: tuple[dict[int, FloatArray], ...] = ({}, {})
+        for names, columns in zip(self._names, self._columns, strict=True):
+            for level, name in names.items():
+                columns[level] = column(name)
+                if (columns[level] < 0).any():
+                    raise BadWeights(f"weight variable {name} has negative values")
+
+    def frequency_product(self, n: int) -> FloatArray:
+        """Product of a row's frequency weights at all levels, (n,)."""
+        product: FloatArray = np.ones(n)
+        for weight in self._columns[0].values():
+            product = product * weight
+        return product
+
+    def of_rows(self, n: int) -> FloatArray:
+        """Weights of level 1, (n,)."""
+        ones = np.ones(n)
+        return np.asarray(self._columns[0].get(1, ones) * self._columns[1].get(1, ones))
+
+    def of_units(self, level: Level, start: IndexArray) -> tuple[FloatArray, FloatArray]:
+        """Frequency and sampling weights of a level's units."""
+        found = []
+        for names, columns in zip(self._names, self._columns, strict=True):
+            name = names.get(level.number)
+            if name is None:
+                found.append(np.ones(len(start)))
+                continue
+            values = columns[level.number]
+            found.append(_unit_values("weight variable", name, level.unit, values, start))
+        return found[0], found[1]
+
+
+def _sort(spec: ModelSpec, dataset: Dataset, rows: IndexArray, number: IndexArray) -> IndexArray:
+    """Order of the rows: by units from the top, then response, then choice set."""
+    keys = [np.arange(len(rows))]
+    if spec.choice_sets is not None:
+        keys.append(dataset.column(spec.choice_sets.unit)[rows])
+    keys.append(number)
+    keys.extend(dataset.column(level.unit)[rows] for level in spec.levels)
+    return np.lexsort(keys)
+
+
+def _build_levels(
+    spec: ModelSpec,
+    column: Callable[[str], FloatArray],
+    weights: _Weights,
+    starts: list[IndexArray],
+    n_rows: int,
+) -> tuple[DesignLevel, ...]:
+    levels: list[DesignLevel] = []
+    for k, level in reversed(list(enumerate(spec.levels))):
+        start = starts[k]
+        below = starts[k - 1] if k else np.arange(n_rows)
+        first = np.append(np.searchsorted(below, start), len(below)).astype(np.int64)
+        parent = np.zeros(0, dtype=np.int64)
+        higher: FloatArray = np.ones(len(start))
+        if levels:
+            parent = (np.searchsorted(starts[k + 1], start, side="right") - 1).astype(np.int64)
+            higher = levels[0].total_weight[parent]
+        frequency, sampling = weights.of_units(level, start)
+        weight = frequency * sampling
+        rule = make_rule(spec, level)
+        class_design = _class_design(spec, level, column, start)
+        levels.insert(
+            0,
+            DesignLevel(first, weight, rule, parent, weight * higher, frequency, class_design),
+        )
+    return tuple(levels)
+
+
+def _check_regressions(
+    spec: ModelSpec, column: Callable[[str], FloatArray], starts: list[IndexArray]
+) -> None:
+    """Raise where a covariate of a latent variable varies within its units."""
+    for regression in spec.regressions:
+        level = spec.levels[spec.latent[regression.number - 1].level - 2]
+        start = starts[level.number - 2]
+        for name in regression.variables:
+            values = column(name)
+            if (np.minimum.reduceat(values, start) != np.maximum.reduceat(values, start)).any():
+                raise InvalidSyntax(
+                    f"geqs(): {name} varies within {level.unit}",
+                    hint=f"random effect {regression.number} varies over {level.unit} only; put "
+                    f"{name} among the covariates of the response",
+                )
+
+
+def _variables(spec: ModelSpec) -> set[str]:
+    """Names of all variables in design columns."""
+    names = {*spec.covariates, *(spec.scale_variables if spec.has_scale else ())}
+    names.update(name for effect in spec.latent for name in effect.variables)
+    names.update(name for regression in spec.regressions for name in regression.variables)
+    return names - {CONSTANT}
+
+
+def build_design(spec: ModelSpec, dataset: Dataset) -> tuple[Design, ModelSpec, tuple[str, ...]]:
+    """Select, check and sort the rows.
+
+    Returns the design, the specification completed by the data (without
+    collinear covariates, with categories), and notes on what was left out.
+
+    Raises
+    ------
+    NoObservations, InsufficientObservations
+        Nothing, or one row, is left.
+    InvalidResponse
+        A response outside the domain of the family.
+    BadWeights
+        Negative weights, or weights that vary within their unit.
+    InvalidSyntax
+        Choice sets, categories or regressions that do not fit the data.
+    """
+    rows, notes = estimation_rows(spec, dataset)
+
+    def column(name: str) -> FloatArray:
+        return dataset.column(name)[rows]
+
+    notes.extend(nesting_notes(spec, dataset, rows))
+    number = response_number(spec, column, len(rows))
+    order = _sort(spec, dataset, rows, number)
+    rows, number = rows[order], number[order]
+    alternative = None
+    repeats = 1
+    if spec.choice_sets is None and LINK_BY_NAME[spec.response.link].nominal:
+        categories = np.array(categories_of(spec.depvar, column(spec.depvar)))
+        repeats = len(categories)
+        alternative = np.tile(categories, len(rows))
+        rows, number = np.repeat(rows, repeats), np.repeat(number, repeats)
+
+    starts = _unit_starts([column(level.unit) for level in spec.levels]) if spec.levels else []
+    weights = _Weights(spec, column)
+    frequency = weights.frequency_product(len(rows))
+    if (np.floor(frequency) != frequency).any():
+        notes.append("weights are non-integer")
+    levels = _build_levels(spec, column, weights, starts, len(rows))
+    _check_regressions(spec, column, starts)
+    y = column(spec.depvar)
+    unit_start = starts[0] if starts else np.zeros(1, dtype=np.int64)
+    responses = build_responses(spec, number, y, column, unit_start, alternative)
+    notes.extend(responses.notes)
+    reduced, dropped = check_covariates(
+        spec, responses.y, responses.denominator, {name: column(name) for name in spec.covariates}
+    )
+    notes.extend(dropped)
+    if dropped:
+        spec = reduced
+        responses = build_responses(spec, number, y, column, unit_start, alternative)
+    spec = responses.spec
+    row_weight = weights.of_rows(len(rows))
+    row_total = row_weight.copy()
+    if levels:
+        row_total *= np.repeat(levels[0].total_weight, np.diff(levels[0].first))
+    frequency_of_units = _frequency_totals(levels)
+    offset = column(spec.offset) if spec.offset else np.zeros(len(rows))
+    if responses.indicators and spec.offset:
+        # gllamm adds the offset to the first linear predictor only.
+        offset = offset * responses.indicators[spec.blocks[0].indicator or ""]
+    design = Design(
+        kind=responses.kind,
+        rows=rows,
+        n_units=(float(frequency.sum()) / repeats, *frequency_of_units),
+        y=responses.y,
+        denominator=responses.denominator,
+        offset=offset,
+        row_weight=_weight_of_choice(row_weight, responses.y, responses.entry_start),
+        total_weight=_weight_of_choice(row_total, responses.y, responses.entry_start),
+        variables={**{name: column(name) for name in _variables(spec)}, **responses.indicators},
+        scale_variables=spec.scale_variables if spec.has_scale else (),
+        levels=levels,
+        entry_start=responses.entry_start,
+        natural_scale=spec.natural_scale,
+        ordinal=responses.ordinal,
+    )
+    return design, spec, tuple(notes)
+
+
+def _frequency_totals(levels: tuple[DesignLevel, ...]) -> tuple[float, ...]:
+    """Sums over units of the products of frequency weights, per level."""
+    totals: list[float] = []
+    product: FloatArray = np.ones(0)
+    for level in reversed(levels):
+        product = level.frequency * (product[level.parent] if len(level.parent) else 1.0)
+        totals.insert(0, float(product.sum()))
+    return tuple(totals)
+
+
+def _weight_of_choice(weight: FloatArray, y: FloatArray, entry_start: IndexArray) -> FloatArray:
+    """Give every row of a choice set the weight of its chosen row."""
+    start = np.flatnonzero(np.diff(entry_start) == 1)
+    if len(start) == len(weight):
+        return weight
+    size = np.diff(np.append(start, len(weight)))
+    single = size == 1
+    of_set = np.add.reduceat(np.where(y > 0.0, weight, 0.0), start)
+    return np.repeat(np.where(single, weight[start], of_set), size)

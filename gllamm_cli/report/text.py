@@ -35,7 +35,7 @@ def render_fit(fit: Fit, options: DisplayOptions | None = None) -> str:
 
 def fit_lines(fit: Fit, options: DisplayOptions) -> list[str]:
     """Lines of ``render_fit``."""
-    if fit.spec.purpose is Purpose.SET_UP:
+    if fit.spec.purpose is Purpose.SET_UP or not options.display:
         return list(note_lines(fit.notes))
     lines = list(_preamble(fit))
     lines += _units(fit)

@@ -1,0 +1,230 @@
+"""The one place with state: data, definitions, matrices and the last fit.
+
+A session takes statements as text and returns values; printing is left to
+whoever asked.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Protocol
+
+import numpy as np
+
+from gllamm_cli.errors import NoEstimates, UnknownCommand, VariableNotFound
+from gllamm_cli.model.resolve import Definitions, resolve, resolve_replay
+from gllamm_cli.model.spec import DisplayOptions, Purpose, Request
+from gllamm_cli.stata.command import GllammCommand, ReplayCommand, parse_gllamm
+from gllamm_cli.stata.definitions import (
+    ConstraintDefinition,
+    Equation,
+    Generate,
+    Statement,
+    XiExpand,
+    parse_statement,
+)
+from gllamm_cli.stata.generate import generate
+from gllamm_cli.stata.matrices import NamedMatrix, evaluate_matrix
+from gllamm_cli.stata.matrix import MatrixDefinition
+from gllamm_cli.stata.source import split_statements
+from gllamm_cli.stata.varlist import expand_varlist
+from gllamm_cli.stata.xi import expand_command, expand_xi
+
+if TYPE_CHECKING:
+    from gllamm_cli.data import Dataset
+    from gllamm_cli.fit.fit import Fit, IterationRecord
+
+SEED = 123456789
+"""Stata's own seed at start, so that a session gives the same draws each time."""
+
+
+@dataclass(frozen=True, slots=True)
+class Noted:
+    """A statement that was carried out, and the lines Stata would print."""
+
+    statement: str
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Estimated:
+    """A fit, new or shown again, and how the statement wants it shown."""
+
+    statement: str
+    fit: Fit
+    display: DisplayOptions
+
+
+Outcome = Noted | Estimated
+
+
+class Listener(Protocol):
+    """Hears about an estimation while it runs."""
+
+    def started(self, request: Request) -> None:
+        """Estimation begins."""
+
+    def iterated(self, record: IterationRecord) -> None:
+        """Take note of an iteration."""
+
+
+class _Deaf:
+    def started(self, request: Request) -> None:
+        pass
+
+    def iterated(self, record: IterationRecord) -> None:
+        pass
+
+
+def parse(text: str) -> Statement:
+    """Parse a statement; a model may stand without the word gllamm."""
+    try:
+        return parse_statement(text)
+    except UnknownCommand as error:
+        # What resembles a command is a misspelt one rather than a response.
+        if error.hint:
+            raise
+        return parse_gllamm(text)
+
+
+def is_model(text: str) -> bool:
+    """Whether a statement asks for an estimation or for its results."""
+    return isinstance(parse(text), GllammCommand | ReplayCommand)
+
+
+class Session:
+    """Data in memory and everything earlier statements left behind.
+
+    Parameters
+    ----------
+    dataset
+        The data; ``use`` reads them from a file.
+    fit
+        A fit to replay or to take ``e(b)`` from, such as one read from a file.
+    threads
+        Number of threads for estimation; None for as many as there are cores.
+    listener
+        Told when an estimation starts and after each iteration.
+    """
+
+    def __init__(
+        self,
+        dataset: Dataset | None = None,
+        *,
+        fit: Fit | None = None,
+        threads: int | None = None,
+        listener: Listener | None = None,
+    ) -> None:
+        self.dataset = dataset
+        self.fit = fit
+        self.threads = threads
+        self.listener: Listener = listener or _Deaf()
+        self.equations: dict[str, tuple[str, ...]] = {}
+        self.constraints: dict[int, ConstraintDefinition] = {}
+        self.matrices: dict[str, NamedMatrix] = {}
+        self._read_seconds: float | None = None
+        self._random = np.random.default_rng(SEED)
+
+    def use(self, source: str | os.PathLike[str]) -> None:
+        """Read data from a file; earlier definitions stay."""
+        from gllamm_cli.data import read_dataset
+
+        began = time.perf_counter()
+        self.dataset = read_dataset(source)
+        self._read_seconds = time.perf_counter() - began
+
+    def run(self, text: str) -> list[Outcome]:
+        """Carry out statements separated by newlines or semicolons.
+
+        Raises
+        ------
+        GllammError
+            At the first statement that fails; what came before it stays, and so
+            does the last fit.
+        """
+        return list(self.execute(text))
+
+    def execute(self, text: str) -> Iterator[Outcome]:
+        """Like ``run``, but hand out each outcome as soon as it is there."""
+        for statement in split_statements(text):
+            yield from self._carry_out(statement, parse(statement))
+
+    def _carry_out(self, text: str, statement: Statement) -> Iterator[Outcome]:
+        match statement:
+            case GllammCommand():
+                yield from self._estimate(text, statement)
+                return
+            case ReplayCommand():
+                yield self._replay(text, statement)
+                return
+            case Equation():
+                names = self._data().names
+                self.equations[statement.name] = expand_varlist(statement.items, names)
+            case ConstraintDefinition():
+                self.constraints[statement.number] = statement
+            case MatrixDefinition():
+                self.matrices[statement.name] = evaluate_matrix(
+                    statement.value, self.matrices, self._stored_matrices()
+                )
+            case Generate():
+                self.dataset, notes = generate(statement, self._data(), random=self._random)
+                yield Noted(text, notes)
+                return
+            case XiExpand():
+                expansion = expand_xi(statement.terms, self._data())
+                self.dataset = expansion.dataset
+                yield Noted(text, expansion.notes)
+                return
+        yield Noted(text)
+
+    def _data(self) -> Dataset:
+        if self.dataset is None:
+            raise VariableNotFound("no variables defined", hint="read data first")
+        return self.dataset
+
+    def _stored_matrices(self) -> Mapping[str, NamedMatrix]:
+        """Matrices ``e()`` of the last fit."""
+        if self.fit is None:
+            return {}
+        names = tuple((name.equation, name.name) for name in self.fit.names)
+        return {
+            "b": NamedMatrix.row(self.fit.estimates, names),
+            "V": NamedMatrix(self.fit.covariance, names, names),
+        }
+
+    def _estimate(self, text: str, command: GllammCommand) -> Iterator[Outcome]:
+        # Imported late: showing a saved fit needs no engine.
+        from gllamm_cli.fit.estimator import fit_model
+
+        command, dataset, notes = expand_command(command, self._data())
+        self.dataset = dataset
+        if notes:
+            yield Noted(text, notes)
+        definitions = Definitions(self.equations, self.constraints, self.matrices)
+        request = resolve(command, dataset, definitions)
+        self.listener.started(request)
+        fit = fit_model(request, dataset, threads=self.threads, on_iteration=self.listener.iterated)
+        if self._read_seconds is not None:
+            total = fit.timing.get("total", 0.0) + self._read_seconds
+            timing = {"read": self._read_seconds, **fit.timing, "total": total}
+            fit = replace(fit, timing=timing)
+        self._keep(fit)
+        yield Estimated(text, fit, request.display)
+
+    def _keep(self, fit: Fit) -> None:
+        """Make a fit the last one; after ``noest`` only its starting values are kept."""
+        if fit.spec.purpose is not Purpose.SET_UP:
+            self.fit = fit
+            return
+        names = tuple((name.equation, name.name) for name in fit.names)
+        n_fixed = len(fit.extra["M_initf"])
+        self.matrices["M_initf"] = NamedMatrix.row(fit.extra["M_initf"], names[:n_fixed])
+        self.matrices["M_initr"] = NamedMatrix.row(fit.extra["M_initr"], names[n_fixed:])
+
+    def _replay(self, text: str, command: ReplayCommand) -> Estimated:
+        if self.fit is None:
+            raise NoEstimates("last estimates not found", hint="fit a model first")
+        return Estimated(text, self.fit, resolve_replay(command))

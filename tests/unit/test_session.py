@@ -1,0 +1,186 @@
+"""A session keeps what statements define, and the last fit through every failure."""
+
+import numpy as np
+import published
+import pytest
+from tables import write_clusters
+
+from gllamm_cli.errors import (
+    GllammError,
+    NoEstimates,
+    UnknownCommand,
+    VariableNotFound,
+)
+from gllamm_cli.session import Estimated, Noted, Session, is_model
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory):
+    session = Session()
+    session.use(write_clusters(tmp_path_factory.mktemp("data") / "clusters.csv"))
+    return session.dataset
+
+
+@pytest.fixture
+def session(data):
+    return Session(data, threads=1)
+
+
+MODEL = "gllamm y x, i(id) adapt"
+
+
+def test_a_fit_becomes_the_last_one(session):
+    (outcome,) = session.run(MODEL)
+    assert isinstance(outcome, Estimated)
+    assert outcome.fit is session.fit
+    assert outcome.fit.converged
+    assert outcome.fit.command == MODEL
+
+
+def test_a_model_may_stand_without_the_word_gllamm(session):
+    (bare,) = session.run("y x, i(id) adapt")
+    (full,) = session.run(MODEL)
+    assert np.array_equal(bare.fit.estimates, full.fit.estimates)
+    assert is_model("y x, i(id)")
+    assert not is_model("eq a: x")
+
+
+def test_what_resembles_a_command_is_a_misspelt_command(session):
+    with pytest.raises(UnknownCommand, match="gllam is unrecognized"):
+        session.run("gllam y x, i(id)")
+
+
+def test_an_error_keeps_the_fit_and_what_came_before(session):
+    session.run(MODEL)
+    kept = session.fit
+    with pytest.raises(VariableNotFound):
+        session.run("eq slope: x\ngllamm y z, i(id)")
+    assert session.fit is kept
+    assert session.equations == {"slope": ("x",)}
+
+
+def test_equations_are_expanded_when_defined(session):
+    session.run("eq f: x-pass; eq f2: g*")
+    assert session.equations == {"f": ("x", "y", "pass"), "f2": ("group",)}
+
+
+def test_definitions_reach_the_model(session):
+    session.run(
+        "generate one = 1; eq cons: one; eq slope: x; constraint define 1 [id1_1]one = .7\n"
+        "matrix a = (1, .5, 0, .3, 0)"
+    )
+    (outcome,) = session.run(
+        "gllamm y x, i(id) nrf(2) eqs(cons slope) constr(1) adapt from(a) copy iterate(1)"
+    )
+    fit = outcome.fit
+    k = fit.index("id1_1", "one")
+    assert fit.estimates[k] == pytest.approx(0.7)
+    assert not fit.free[k]
+    assert fit.constraint_text == ("[id1_1]one = 0.7",)
+
+
+def test_stored_estimates_are_a_matrix_with_names(session):
+    session.run(f"{MODEL}; matrix a = e(b); matrix v = e(V)")
+    matrix = session.matrices["a"]
+    assert np.array_equal(matrix.values[0], session.fit.estimates)
+    assert matrix.column_names == (("y", "x"), ("y", "_cons"), ("lns1", "_cons"), ("id1", "_cons"))
+    assert session.matrices["v"].values.shape == (4, 4)
+    (again,) = session.run("gllamm y x, i(id) adapt from(a)")
+    assert again.fit.log_likelihood == pytest.approx(session.fit.log_likelihood, abs=1e-6)
+
+
+def test_no_stored_estimates_before_a_fit(session):
+    with pytest.raises(VariableNotFound, match=r"e\(b\) not found"):
+        session.run("matrix a = e(b)")
+
+
+def test_replay_shows_the_last_fit_with_new_options(session):
+    session.run(MODEL)
+    (outcome,) = session.run("gllamm, level(90) allc")
+    assert outcome.fit is session.fit
+    assert (outcome.display.level, outcome.display.all_coefficients) == (90.0, True)
+
+
+def test_replay_of_a_fit_from_elsewhere():
+    fit = published.lsat()
+    (outcome,) = Session(fit=fit).run("gllamm")
+    assert outcome.fit is fit
+
+
+def test_replay_without_a_fit(session):
+    with pytest.raises(NoEstimates, match="last estimates not found"):
+        session.run("gllamm, allc")
+
+
+def test_noest_leaves_starting_values_and_the_last_fit(session):
+    session.run(MODEL)
+    kept = session.fit
+    session.run("gllamm y x, i(id) noest")
+    assert session.fit is kept
+    assert session.matrices["M_initf"].column_names[0] == ("y", "x")
+    assert session.matrices["M_initr"].column_names == (("id1", "_cons"),)
+    assert session.matrices["M_initr"].values.shape == (1, 1)
+
+
+def test_xi_notes_come_before_the_fit(session):
+    noted, estimated = session.run("xi: gllamm y x i.group, i(id)")
+    assert isinstance(noted, Noted)
+    assert noted.notes[0].startswith("i.group           _Igroup_1-3 ")
+    assert "_Igroup_3" in session.dataset.names
+    assert [name.name for name in estimated.fit.names[:4]] == [
+        "x",
+        "_Igroup_2",
+        "_Igroup_3",
+        "_cons",
+    ]
+
+
+def test_generate_notes_missing_values(session):
+    (outcome,) = session.run("gen z = x if group == 1")
+    assert outcome.notes == ("(36 missing values generated)",)
+
+
+def test_draws_are_the_same_in_every_session(data):
+    draws = []
+    for _ in range(2):
+        session = Session(data)
+        session.run("generate u = uniform()")
+        draws.append(session.dataset.column("u"))
+    assert np.array_equal(*draws)
+
+
+def test_outcomes_arrive_one_by_one(session):
+    outcomes = session.execute(f"{MODEL}; gllamm y nothing, i(id)")
+    assert isinstance(next(outcomes), Estimated)
+    with pytest.raises(GllammError):
+        next(outcomes)
+
+
+def test_no_data():
+    with pytest.raises(VariableNotFound, match="no variables defined"):
+        Session().run(MODEL)
+
+
+def test_a_listener_hears_of_every_iteration(data):
+    heard = []
+
+    class Listener:
+        def started(self, request):
+            heard.append(request.command)
+
+        def iterated(self, record):
+            heard.append(record)
+
+    session = Session(data, listener=Listener())
+    session.run(MODEL)
+    assert heard[0] == MODEL
+    assert tuple(heard[1:]) == session.fit.iterations
+
+
+def test_time_for_reading_counts(tmp_path):
+    session = Session()
+    session.use(write_clusters(tmp_path / "clusters.csv"))
+    (outcome,) = session.run(MODEL)
+    timing = outcome.fit.timing
+    assert timing["read"] > 0
+    assert timing["total"] > timing["read"]

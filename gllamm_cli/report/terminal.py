@@ -111,11 +111,11 @@ class Watcher:
 
     def iterated(self, record: IterationRecord) -> None:
         """Add an iteration to the log and to the live line."""
+        if self._progress is not None and self._task is not None:
+            self._progress.update(self._task, description=live_text(record))
         if self._log:
             self.output.lines(iteration_lines(record, self._previous))
         self._previous = record
-        if self._progress is not None and self._task is not None:
-            self._progress.update(self._task, description=live_text(record))
 
     def close(self) -> None:
         """Remove the live line."""

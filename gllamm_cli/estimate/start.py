@@ -10,57 +10,39 @@ from numpy.typing import NDArray
 
 from gllamm_cli.errors import InvalidSyntax, VariableNotFound, WrongLength
 from gllamm_cli.estimate.engine import Engine
+from gllamm_cli.estimate.guess import first_guess
 from gllamm_cli.estimate.maximise import Maximum, maximise
 from gllamm_cli.estimate.records import IterationRecord
 from gllamm_cli.model.constraints import Reduction
 from gllamm_cli.model.design import Design
-from gllamm_cli.model.families import FAMILY_BY_NAME, LINK_BY_NAME, Domain
 from gllamm_cli.model.names import ParameterName
 from gllamm_cli.model.parameters import Parameters, build_parameters
-from gllamm_cli.model.spec import ModelSpec, StartVector
-from gllamm_cli.model.structure import as_column
+from gllamm_cli.model.spec import CONSTANT, IntegrationRule, ModelSpec, StartVector
 
 FloatArray = NDArray[np.float64]
 
-INITIAL_DEVIATION = 0.5
-"""gllamm's start for standard deviations and diagonal Cholesky elements."""
+INITIAL = {"diagonal": 0.5, "offdiagonal": 0.0, "bmatrix": 0.5, "regression": 0.0}
+"""gllamm's starts for parameters of the latent variables, by block."""
+INITIAL_ODDS = -0.4
+"""gllamm's start for the constants of class log odds."""
 
 
 def fixed_part(spec: ModelSpec) -> ModelSpec:
     """Return the specification without latent variables, weights folded into the rows."""
-    return replace(spec, levels=(), weights=(), adaptive=False, constraints=(), start=None)
-
-
-def _first_guess(spec: ModelSpec, design: Design) -> FloatArray:
-    """One weighted least-squares step of the linear predictor on the transformed response."""
-    family = FAMILY_BY_NAME[spec.response.family]
-    link = LINK_BY_NAME[spec.response.link]
-    y = design.y / design.denominator if family.domain is Domain.PROPORTION else design.y
-    weight = design.total_weight
-    average = float(np.average(y, weights=weight))
-    mean = y if link.code == LINK_BY_NAME["ident"].code else 0.5 * (y + average)
-    low, high = link.means
-    if np.isfinite(high):
-        mean = np.clip(mean, low + 0.01 * (high - low), high - 0.01 * (high - low))
-    elif np.isfinite(low):
-        mean = np.maximum(mean, low + max(1e-3, 0.01 * abs(average)))
-    assert link.predictor is not None
-    predictor = link.predictor(mean)
-    names = tuple(spec.covariates) + (("_cons",) if spec.constant else ())
-    guess: FloatArray = np.zeros(0)
-    residual = predictor - design.offset
-    if names:
-        root = np.sqrt(weight)
-        X = design.matrix(tuple(as_column(name) for name in names))
-        guess = np.asarray(np.linalg.lstsq(X * root[:, None], residual * root, rcond=None)[0])
-        residual = residual - X @ guess
-    if not spec.has_scale:
-        return guess
-    spread = residual if family.name == "gauss" and link.name == "ident" else y - average
-    if family.name == "gamma":
-        spread = spread / average
-    variance = float(np.average(spread**2, weights=weight))
-    return np.append(guess, 0.5 * np.log(max(variance, 1e-12)))
+    return replace(
+        spec,
+        levels=(),
+        weights=(),
+        sampling_weights=(),
+        adaptive=False,
+        constraints=(),
+        start=None,
+        rule=IntegrationRule.GAUSS_HERMITE,
+        regressions=(),
+        latent_paths=(),
+        interaction=None,
+        class_covariates=(),
+    )
 
 
 class FixedObjective:
@@ -96,8 +78,9 @@ def fit_fixed_part(
 ) -> Maximum | None:
     """Maximum likelihood for the model without latent variables (all weights as row weights)."""
     one_level = fixed_part(spec)
-    engine = Engine(design.without_latent_variables(), build_parameters(one_level), threads)
-    guess = _first_guess(one_level, design) if start is None else start
+    parameters = build_parameters(one_level)
+    engine = Engine(design.without_latent_variables(), parameters, threads)
+    guess = first_guess(one_level, design, parameters) if start is None else start
     return maximise(
         FixedObjective(engine),
         guess,
@@ -107,20 +90,30 @@ def fit_fixed_part(
     )
 
 
-def default_start(parameters: Parameters, fixed: FloatArray) -> FloatArray:
-    """Gllamm's starting values: ``fixed`` for the fixed part and scale, then its constants.
+def n_without_latent(parameters: Parameters) -> int:
+    """Number of leading parameters that do not concern latent variables."""
+    return sum(name.block in ("fixed", "threshold", "scale") for name in parameters.names)
 
-    Loadings of effect m start at 1.1 + (-1)^m (m - 1)/5, deviations at 0.5,
-    off-diagonal Cholesky elements at 0.
+
+def default_start(parameters: Parameters, fixed: FloatArray) -> FloatArray:
+    """``fixed`` for what does not concern latent variables, then the constants gllamm starts from.
+
+    Loadings of effect m start at 1.1 + (-1)^m (m - 1)/5; locations of classes
+    at -1, 1, -2, 2, ...
     """
     values = np.zeros(parameters.n)
     values[: len(fixed)] = fixed
-    for k, name in enumerate(parameters.names):
-        if name.block == "diagonal":
-            values[k] = INITIAL_DEVIATION
-        elif name.block == "loading":
+    for k, name in enumerate(parameters.names[len(fixed) :], start=len(fixed)):
+        if name.block == "loading":
             m = name.effects[0]
             values[k] = 1.1 + (-1.0) ** m * (m - 1) / 5.0
+        elif name.block == "location":
+            number = name.effects[1]
+            values[k] = (number + 1) // 2 * (-1.0) ** number
+        elif name.block == "odds":
+            values[k] = INITIAL_ODDS if name.name == CONSTANT else 0.0
+        else:
+            values[k] = INITIAL[name.block]
     return values
 
 
@@ -191,7 +184,7 @@ def start_from(
         )
     absent = np.isnan(found)
     if absent.any():
-        n_fixed = sum(name.block in ("fixed", "scale") for name in parameters.names)
+        n_fixed = n_without_latent(parameters)
         needs_fit = absent[:n_fixed].any()
         defaults = default_start(parameters, fixed() if needs_fit else np.zeros(n_fixed))
         found[absent] = defaults[absent]

@@ -141,7 +141,7 @@ class _Weights:
 
 def _sort(spec: ModelSpec, dataset: Dataset, rows: IndexArray, number: IndexArray) -> IndexArray:
     """Order of the rows: by units from the top, then response, then choice set."""
-    keys = [np.arange(len(rows))]
+    keys: list[NDArray[np.float64] | IndexArray] = [np.arange(len(rows))]
     if spec.choice_sets is not None:
         keys.append(dataset.column(spec.choice_sets.unit)[rows])
     keys.append(number)

@@ -104,8 +104,8 @@ class Link:
     code: int
     name: str
     spellings: tuple[tuple[str, int], ...]
-    predictor: Callable[[FloatArray], FloatArray] | None = None
-    means: tuple[float, float] = REAL
+    predictor: Callable[[FloatArray], FloatArray]
+    means: tuple[float, float]
     ordinal: bool = False
     nominal: bool = False
     has_scale: bool = False
@@ -135,8 +135,8 @@ LINKS = (
     Link(4, "oprobit", (("oprobit", 3),), _probit, UNIT, ordinal=True),
     Link(5, "ocll", (("ocll", 3),), _complementary_log_log, UNIT, ordinal=True),
     Link(4, "soprobit", (("soprobit", 3),), _probit, UNIT, ordinal=True, has_scale=True),
-    Link(3, "mlogit", (("mlogit", 3),), nominal=True),
-    Link(8, "smlogit", (("smlogit", 3),), nominal=True, has_scale=True),
+    Link(3, "mlogit", (("mlogit", 3),), _logit, UNIT, nominal=True),
+    Link(8, "smlogit", (("smlogit", 3),), _logit, UNIT, nominal=True, has_scale=True),
 )
 
 LINK_CODES = 16

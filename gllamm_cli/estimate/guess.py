@@ -1,0 +1,130 @@
+"""A first guess of the parameters of a model without latent variables, from the data alone.
+
+Least squares on transformed responses for the fixed effects, marginal
+proportions for thresholds, residuals for the level-1 scale. The maximiser
+does the rest.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gllamm_cli.model.auxiliary import OrdinalRows
+from gllamm_cli.model.design import Design
+from gllamm_cli.model.families import (
+    FAMILIES,
+    FAMILY_BY_NAME,
+    LINK_BY_NAME,
+    LINK_CODES,
+    LINKS,
+    Domain,
+    Link,
+)
+from gllamm_cli.model.parameters import Parameters
+from gllamm_cli.model.spec import ModelSpec
+from gllamm_cli.model.structure import as_column
+
+FloatArray = NDArray[np.float64]
+
+MEAN_LOG_NORMAL = -0.6351814227307391
+"""E ln|Z| for standard normal Z."""
+MEAN_ABS_NORMAL = 0.7978845608028654
+"""E |Z|."""
+
+
+def _transformed(link: Link, y: FloatArray, weight: FloatArray) -> FloatArray:
+    """Responses on the scale of the linear predictor, pulled half way to their mean."""
+    if link.name == "ident":
+        return y
+    average = float(np.average(y, weights=weight)) if weight.sum() > 0 else float(y.mean())
+    mean = 0.5 * (y + average)
+    low, high = link.means
+    if np.isfinite(high):
+        mean = np.clip(mean, low + 0.01 * (high - low), high - 0.01 * (high - low))
+    elif np.isfinite(low):
+        mean = np.maximum(mean, low + max(1e-3, 0.01 * abs(average)))
+    return link.predictor(mean)
+
+
+def _working_responses(design: Design) -> tuple[FloatArray, NDArray[np.bool_]]:
+    """Linear predictors suggested by the responses, and the rows that have one."""
+    z = np.zeros(design.n_rows)
+    usable = np.zeros(design.n_rows, dtype=bool)
+    for family in FAMILIES:
+        for link in LINKS:
+            code = family.code * LINK_CODES + link.code
+            here = (design.kind == code) & (design.total_weight > 0)
+            if link.ordinal or link.nominal or not here.any():
+                continue
+            y = design.y[here]
+            if family.domain is Domain.PROPORTION:
+                y = y / design.denominator[here]
+            z[here] = _transformed(link, y, design.total_weight[here])
+            usable |= here
+    return z, usable
+
+
+def _thresholds(rows: OrdinalRows, weight: FloatArray, link: Link) -> FloatArray:
+    """Thresholds that reproduce the marginal proportions, in the response's own parameters."""
+    counts = np.bincount(rows.category, weights=weight[rows.rows], minlength=rows.n_categories)
+    above = 1.0 - np.cumsum(counts)[:-1] / max(counts.sum(), 1e-300)
+    kappa = -link.predictor(np.clip(above, 1e-4, 1.0 - 1e-4))
+    kappa = np.maximum.accumulate(kappa + 1e-3 * np.arange(len(kappa)))
+    if rows.increments:
+        kappa = np.append(kappa[0], np.log(np.maximum(np.diff(kappa), 1e-3)))
+    width = rows.design.shape[1]
+    out = np.zeros(len(kappa) * width)
+    out[width - 1 :: width] = kappa
+    return out
+
+
+def _scale(design: Design, residual: FloatArray) -> FloatArray:
+    """Coefficients of the scale equation from residuals; 1 where a scale cannot be seen."""
+    gauss = design.kind // LINK_CODES == FAMILY_BY_NAME["gauss"].code
+    gamma = design.kind // LINK_CODES == FAMILY_BY_NAME["gamma"].code
+    seen = gauss | gamma
+    size = np.abs(residual)
+    floor = 1e-3 * (float(size[seen].mean()) if seen.any() else 1.0) + 1e-12
+    columns = tuple(as_column(variable) for variable in design.scale_variables)
+    X = design.matrix(columns)
+    root = np.sqrt(design.total_weight)
+    if design.natural_scale:
+        target = np.where(seen, size / MEAN_ABS_NORMAL, 1.0)
+    else:
+        target = np.where(seen, np.log(np.maximum(size, floor)) - MEAN_LOG_NORMAL, 0.0)
+    return np.asarray(np.linalg.lstsq(X * root[:, None], target * root, rcond=None)[0])
+
+
+def first_guess(spec: ModelSpec, design: Design, parameters: Parameters) -> FloatArray:
+    """Return starting values of a model without latent variables, (K,)."""
+    guess = np.zeros(parameters.n)
+    z, usable = _working_responses(design)
+    fixed = [k for k, name in enumerate(parameters.names) if name.block == "fixed"]
+    residual = z - design.offset
+    if fixed and usable.any() and not spec.blocks:
+        columns = tuple(as_column(parameters.names[k].name) for k in fixed)
+        root = np.sqrt(design.total_weight) * usable
+        X = design.matrix(columns)
+        guess[fixed] = np.linalg.lstsq(X * root[:, None], residual * root, rcond=None)[0]
+        residual = residual - X @ guess[fixed]
+    auxiliary = parameters.auxiliary_index
+    if design.scale_variables:
+        links = {link.code for link in LINKS if link.name in ("ident",)}
+        plain = np.isin(design.kind % LINK_CODES, list(links))
+        spread = np.where(plain, residual, _relative_spread(design))
+        guess[auxiliary[: len(design.scale_variables)]] = _scale(design, spread)
+    ordinal = [r for r in spec.responses if LINK_BY_NAME[r.link].ordinal]
+    for rows, response in zip(design.ordinal, ordinal, strict=True):
+        values = _thresholds(rows, design.total_weight, LINK_BY_NAME[response.link])
+        at = auxiliary[rows.first_parameter : rows.first_parameter + len(values)]
+        guess[at] = values
+    return guess
+
+
+def _relative_spread(design: Design) -> FloatArray:
+    """Deviations from the mean, relative to it for gamma responses."""
+    average = float(np.average(design.y, weights=design.total_weight))
+    deviation = design.y - average
+    gamma = design.kind // LINK_CODES == FAMILY_BY_NAME["gamma"].code
+    return np.where(gamma, deviation / average if average else deviation, deviation)

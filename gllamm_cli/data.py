@@ -43,7 +43,7 @@ STATA_TYPES = {
 }
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Dataset:
     """A table in data order.
 
@@ -109,7 +109,11 @@ class Dataset:
         """Return the data with variables added at the end or replaced."""
         import pandas as pd
 
-        new = pd.DataFrame(dict(columns), index=self.frame.index)
+        typed = {
+            name: values if values.dtype == object else np.asarray(values, dtype=np.float64)
+            for name, values in columns.items()
+        }
+        new = pd.DataFrame(typed, index=self.frame.index)
         kept = [name for name in new.columns if name in self.frame.columns]
         added = [name for name in new.columns if name not in self.frame.columns]
         frame = self.frame.assign(**{name: new[name] for name in kept}) if kept else self.frame

@@ -10,8 +10,7 @@ from gllamm_cli.errors import InvalidSyntax, VariableNotFound
 from gllamm_cli.model.latent import counts, old_equation_names
 from gllamm_cli.model.spec import Constraint, ConstraintTerm, Level, StartVector
 from gllamm_cli.stata.command import GllammCommand
-from gllamm_cli.stata.definitions import ConstraintDefinition, format_terms
-from gllamm_cli.stata.expression import format_number
+from gllamm_cli.stata.definitions import ConstraintDefinition, format_terms, listed_number
 from gllamm_cli.stata.varlist import suggestion
 
 if TYPE_CHECKING:
@@ -69,7 +68,7 @@ def find_constraints(
             )
             for term in definition.terms
         )
-        text = f"{format_terms(terms, depvar)} = {format_number(definition.value)}"
+        text = f"{format_terms(terms, depvar)} = {listed_number(definition.value)}"
         found.append(Constraint(number, terms, definition.value, text))
     return tuple(found)
 

@@ -207,7 +207,7 @@ class _Resolver:
                 )
         family = find_family(families[0]) if families else find_family("gaussian")
         link = LINK_BY_NAME[links[0]] if links else LINK_BY_NAME[family.canonical]
-        if link.code is None or link.ordinal or link.nominal or link.has_scale:
+        if link.ordinal or link.nominal or link.has_scale:
             option = self.command.option("link")
             raise NotSupported(
                 f"not yet supported: link({link.name})", span=option.span if option else None

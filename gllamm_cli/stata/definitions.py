@@ -290,6 +290,11 @@ class _LinearReader:
         return equation, name
 
 
+def listed_number(value: float) -> str:
+    """Print a number as Stata does, without a zero before the point."""
+    return re.sub(r"^(-?)0\.", r"\1.", format_number(value))
+
+
 class Term(Protocol):
     """A multiple of a parameter, here or in a model."""
 
@@ -312,7 +317,7 @@ def format_terms(terms: Sequence[Term], first_equation: str) -> str:
     for term in terms:
         sign = "-" if term.coefficient < 0 else "+"
         size = abs(term.coefficient)
-        factor = "" if size == 1.0 else f"{format_number(size)}*"
+        factor = "" if size == 1.0 else f"{listed_number(size)}*"
         text = f"{factor}[{term.equation or first_equation}]{term.name}"
         pieces.append(f"{sign} {text}" if pieces or sign == "-" else text)
     return " ".join(pieces)

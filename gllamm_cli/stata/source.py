@@ -13,7 +13,8 @@ from gllamm_cli.errors import InvalidSyntax, Span
 
 CODE = re.compile(
     r"""
-    (?P<quoted> `"(?:[^"]|"(?!'))*"' | "[^"\n]*" )
+    (?P<quoted> "[^"\n]*" )
+  | (?P<compound> `" )
   | (?P<join>   (?<!\S)///[^\n]*(?:\n|$) )
   | (?P<line>   (?<!\S)//[^\n]* )
   | (?P<block>  /\* )
@@ -69,6 +70,9 @@ def split_statements(text: str) -> tuple[str, ...]:
                 add(" ")
             case "line":
                 pass
+            case "compound" if (closing := text.find("\"'", position)) >= 0:
+                add(text[match.start() : closing + 2])
+                position = closing + 2
             case "block":
                 position = _after_block(text, match.start())
                 add(" ")

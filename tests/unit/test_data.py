@@ -193,6 +193,8 @@ def test_columns_are_added_at_the_end_or_replaced_without_changing_the_old_data(
     assert new.column("x").tolist() == [9]
     assert new.storage_types["z"] == "byte"
     assert data.names == ("x", "y") and data.column("x").tolist() == [1]
+    whole = data.with_column("k", np.array([7]))
+    assert not whole.is_text("k") and whole.column("k").dtype == np.float64
 
 
 def test_asking_for_the_wrong_kind():

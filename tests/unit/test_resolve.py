@@ -160,7 +160,7 @@ def test_constraints_carry_coefficients_and_text(spec_for):
         (2, None, "x"),
         (-1, "lns1", "_cons"),
     ]
-    assert (second.number, second.value, second.text) == (2, 0.5, "2*[y]x - [lns1]_cons = 0.5")
+    assert (second.number, second.value, second.text) == (2, 0.5, "2*[y]x - [lns1]_cons = .5")
 
 
 @pytest.mark.parametrize(

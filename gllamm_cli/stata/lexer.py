@@ -85,6 +85,14 @@ def joined(first: Span, last: Span) -> Span:
     return Span(first.source, first.start, last.end)
 
 
+def without_word(span: Span, full: str, least: int) -> Span:
+    """Return the span after an optional word such as ``define``, perhaps abbreviated."""
+    match = re.match(r"\w+(?=\s)", span.text)
+    if match and len(match.group()) >= least and full.startswith(match.group()):
+        return stripped(part(span, span.start + match.end(), span.end))
+    return span
+
+
 def _quoted(source: str, start: int, end: int) -> int:
     """Return the position after the quoted text that starts at ``start``."""
     if source.startswith('`"', start):

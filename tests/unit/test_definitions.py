@@ -7,13 +7,12 @@ import pytest
 from gllamm_cli.data import Dataset
 from gllamm_cli.errors import AlreadyDefined, GllammError, TypeMismatch
 from gllamm_cli.stata.command import GllammCommand, ReplayCommand
+from gllamm_cli.stata.constraint import LinearTerm, format_terms
 from gllamm_cli.stata.definitions import (
     ConstraintDefinition,
     Equation,
     Generate,
-    LinearTerm,
     XiExpand,
-    format_terms,
     parse_statement,
 )
 from gllamm_cli.stata.generate import generate

@@ -20,17 +20,8 @@ from gllamm_cli.stata.command import (
 )
 from gllamm_cli.stata.constraint import ConstraintDefinition as ConstraintDefinition
 from gllamm_cli.stata.constraint import parse_constraint
-from gllamm_cli.stata.expression import (
-    Expression,
-    parse_expression,
-)
-from gllamm_cli.stata.lexer import (
-    NAME,
-    is_name,
-    part,
-    stripped,
-    whole,
-)
+from gllamm_cli.stata.expression import Expression, parse_expression
+from gllamm_cli.stata.lexer import NAME, is_name, part, stripped, whole, without_word
 from gllamm_cli.stata.matrix import MatrixDefinition, parse_matrix
 from gllamm_cli.stata.varlist import VarlistItem, XiTerm, parse_varlist, suggestion
 

@@ -12,6 +12,7 @@ from scipy.special import gammaln, polygamma, psi
 from gllamm_cli._cluster import Kernel
 from gllamm_cli.estimate.adapt import Placement
 from gllamm_cli.estimate.masses import Masses, evaluate_masses
+from gllamm_cli.model.constraints import Reduction
 from gllamm_cli.model.design import Design
 from gllamm_cli.model.families import FAMILY_BY_NAME, LINK_CODES
 from gllamm_cli.model.parameters import Parameters
@@ -45,6 +46,14 @@ class Evaluation:
         """Score and Hessian of an evaluation that was asked for them."""
         assert self.score is not None and self.hessian is not None
         return self.score, self.hessian
+
+    def reduced(self, reduction: Reduction) -> tuple[float, FloatArray, FloatArray]:
+        """Log likelihood, score and Hessian in the free parameters; -inf and zeros if undefined."""
+        n = reduction.n_free
+        if self.score is None or self.hessian is None:
+            return -np.inf, np.zeros(n), np.zeros((n, n))
+        T = reduction.T
+        return self.log_likelihood, T.T @ self.score, T.T @ self.hessian @ T
 
 
 class Engine:

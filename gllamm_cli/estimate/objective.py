@@ -34,10 +34,18 @@ class LatentObjective:
         theta = self._reduction.full(point)
         return self._engine.evaluate(theta, self.placement).log_likelihood
 
+    def settled_value(self, point: FloatArray) -> float:
+        """Log likelihood after moving the nodes to where they belong."""
+        self.settle(point)
+        return self.value(point)
+
     def settle(self, point: FloatArray) -> None:
         """Refresh adaptive nodes at ``point`` until they stay put."""
         if self.placement is None:
             return
+        if not np.isfinite(self.value(point)):
+            # Nodes placed for other parameters may be useless here.
+            self.placement = standard_placement(self._engine.design)
         outcome = settle(self._engine, self._reduction.full(point), self.placement)
         self.placement = outcome.placement
         self.settled = outcome.settled
@@ -47,9 +55,4 @@ class LatentObjective:
         evaluation = self._engine.evaluate(
             self._reduction.full(point), self.placement, derivatives=True
         )
-        n = len(point)
-        if not np.isfinite(evaluation.log_likelihood):
-            return -np.inf, np.zeros(n), np.zeros((n, n))
-        score, hessian = evaluation.derivatives()
-        T = self._reduction.T
-        return evaluation.log_likelihood, T.T @ score, T.T @ hessian @ T
+        return evaluation.reduced(self._reduction)

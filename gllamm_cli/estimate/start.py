@@ -13,7 +13,7 @@ from gllamm_cli.estimate.engine import Engine
 from gllamm_cli.estimate.guess import first_guess
 from gllamm_cli.estimate.maximise import Maximum, maximise
 from gllamm_cli.estimate.records import IterationRecord
-from gllamm_cli.model.constraints import Reduction
+from gllamm_cli.model.constraints import Reduction, build_reduction
 from gllamm_cli.model.design import Design
 from gllamm_cli.model.names import ParameterName
 from gllamm_cli.model.parameters import Parameters, build_parameters
@@ -46,25 +46,23 @@ def fixed_part(spec: ModelSpec) -> ModelSpec:
 
 
 class FixedObjective:
-    """Log likelihood of the one-level model."""
+    """Log likelihood of the one-level model in the free parameters."""
 
-    def __init__(self, engine: Engine) -> None:
+    def __init__(self, engine: Engine, reduction: Reduction) -> None:
         self._engine = engine
+        self._reduction = reduction
 
     def value(self, point: FloatArray) -> float:
         """Log likelihood at ``point``."""
-        return self._engine.evaluate(point).log_likelihood
+        return self._engine.evaluate(self._reduction.full(point)).log_likelihood
 
     def settle(self, point: FloatArray) -> None:
         """There are no nodes to move."""
 
     def derivatives(self, point: FloatArray) -> tuple[float, FloatArray, FloatArray]:
         """Log likelihood, score and Hessian."""
-        evaluation = self._engine.evaluate(point, derivatives=True)
-        if not np.isfinite(evaluation.log_likelihood):
-            empty = np.zeros(len(point))
-            return -np.inf, empty, np.zeros((len(point), len(point)))
-        return (evaluation.log_likelihood, *evaluation.derivatives())
+        evaluation = self._engine.evaluate(self._reduction.full(point), derivatives=True)
+        return evaluation.reduced(self._reduction)
 
 
 def fit_fixed_part(
@@ -73,17 +71,22 @@ def fit_fixed_part(
     threads: int | None,
     *,
     start: FloatArray | None = None,
+    reduction: Reduction | None = None,
     most_iterations: int = 100,
     on_iteration: Callable[[IterationRecord], None] = lambda record: None,
 ) -> Maximum | None:
-    """Maximum likelihood for the model without latent variables (all weights as row weights)."""
+    """Maximum likelihood for the model without latent variables (all weights as row weights).
+
+    Constraints are ignored unless their ``reduction`` is given.
+    """
     one_level = fixed_part(spec)
     parameters = build_parameters(one_level)
     engine = Engine(design.without_latent_variables(), parameters, threads)
     guess = first_guess(one_level, design, parameters) if start is None else start
+    reduction = reduction or build_reduction((), parameters.names)
     return maximise(
-        FixedObjective(engine),
-        guess,
+        FixedObjective(engine, reduction),
+        reduction.reduce(guess),
         adaptive=False,
         most_iterations=most_iterations,
         on_iteration=on_iteration,

@@ -44,3 +44,32 @@ def condition_number(hessian: FloatArray, T: FloatArray) -> float | None:
     if values[0] <= 0.0:
         return None
     return float(np.sqrt(values[-1] / values[0]))
+
+
+def sandwich(
+    scores: FloatArray, frequency: FloatArray, V: FloatArray, groups: FloatArray | None
+) -> FloatArray:
+    """Robust covariance of the free parameters (White 1982; gllamm's small-sample factor).
+
+    Parameters
+    ----------
+    scores : (clusters, S)
+        Scores of top-level clusters, their weights included.
+    frequency : (clusters,)
+        Frequency weights of the clusters.
+    V : (S, S)
+        Model-based covariance.
+    groups : (clusters,), optional
+        Larger clusters within which scores are summed first.
+    """
+    if groups is None:
+        used = frequency > 0
+        middle = scores[used].T @ (scores[used] / frequency[used][:, None])
+        J = float(frequency.sum())
+    else:
+        _, number = np.unique(groups, return_inverse=True)
+        J = float(number.max() + 1)
+        sums = np.zeros((int(J), scores.shape[1]))
+        np.add.at(sums, number, scores)
+        middle = sums.T @ sums
+    return np.asarray(J / (J - 1.0) * V @ middle @ V)

@@ -11,6 +11,7 @@ from gllamm_cli.estimate.adapt import Placement, settle, standard_placement
 from gllamm_cli.estimate.engine import Engine
 from gllamm_cli.estimate.maximise import Maximum, flat_direction
 from gllamm_cli.fit.fit import Fit
+from gllamm_cli.fit.masses import level_masses
 from gllamm_cli.model.constraints import Reduction
 from gllamm_cli.model.design import Design
 from gllamm_cli.model.parameters import Parameters
@@ -24,6 +25,8 @@ BOUNDARY = 1e-4
 NOTABLE = 0.05
 """Error of the log likelihood from quadrature that is reported."""
 MOST_NODES = 4096
+VANISHING = 1e-4
+COINCIDING = 1e-3
 
 
 def maximum_notes(
@@ -60,6 +63,29 @@ def boundary_notes(fit: Fit) -> tuple[str, ...]:
                 "the boundary (zero): its standard error has no meaning, and a likelihood-ratio "
                 "test of it refers to a 50:50 mixture of chi-squared distributions"
             )
+    return tuple(notes)
+
+
+def mass_notes(fit: Fit) -> tuple[str, ...]:
+    """Notes on classes that vanish or coincide."""
+    if not fit.spec.rule.discrete:
+        return ()
+    notes: list[str] = []
+    for level in fit.spec.levels:
+        masses = level_masses(fit, level)
+        pi, locations = masses.probabilities, masses.locations
+        notes.extend(
+            f"class {k + 1} at level {level.number} has probability {p:.1e}: it may be dropped"
+            for k, p in enumerate(pi)
+            if p < VANISHING
+        )
+        for k in range(len(pi)):
+            for j in range(k):
+                if np.abs(locations[:, k] - locations[:, j]).max() < COINCIDING:
+                    notes.append(
+                        f"classes {j + 1} and {k + 1} at level {level.number} have the same "
+                        "location: fewer classes give the same log likelihood"
+                    )
     return tuple(notes)
 
 

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import replace
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from gllamm_cli import __version__
 from gllamm_cli.errors import BadStartingValues, NothingToEstimate, PerfectPrediction
+from gllamm_cli.estimate.adapt import Placement
 from gllamm_cli.estimate.engine import Engine
+from gllamm_cli.estimate.explore import LEAST_GAIN, place_new_mass, search
 from gllamm_cli.estimate.maximise import Maximum, maximise
 from gllamm_cli.estimate.objective import LatentObjective
 from gllamm_cli.estimate.records import IterationRecord
@@ -21,17 +23,23 @@ from gllamm_cli.estimate.start import (
     default_start,
     fit_fixed_part,
     fixed_part,
+    n_without_latent,
     start_from,
 )
-from gllamm_cli.fit.covariance import condition_number, invert_information
-from gllamm_cli.fit.diagnose import boundary_notes, maximum_notes, quadrature_notes
+from gllamm_cli.fit.covariance import condition_number, invert_information, sandwich
+from gllamm_cli.fit.diagnose import (
+    boundary_notes,
+    mass_notes,
+    maximum_notes,
+    quadrature_notes,
+)
 from gllamm_cli.fit.fit import Fit
 from gllamm_cli.model.assemble import build_design
 from gllamm_cli.model.constraints import Reduction, build_reduction
 from gllamm_cli.model.design import Design
-from gllamm_cli.model.families import FAMILY_BY_NAME, Domain
+from gllamm_cli.model.families import FAMILY_BY_NAME, LINK_BY_NAME, Domain
 from gllamm_cli.model.parameters import Parameters, build_parameters
-from gllamm_cli.model.spec import ModelSpec, Purpose, Request
+from gllamm_cli.model.spec import IntegrationRule, ModelSpec, Purpose, Request
 
 if TYPE_CHECKING:
     from gllamm_cli.data import Dataset
@@ -47,6 +55,25 @@ PERFECT_FIT = 1e-7
 
 def _ignore(record: IterationRecord) -> None:
     """Listen to nothing."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Job:
+    """A model with its arrays, and how to work on it."""
+
+    command: str
+    spec: ModelSpec
+    design: Design
+    parameters: Parameters
+    reduction: Reduction
+    threads: int | None
+    listener: Listener
+
+    @property
+    def most_iterations(self) -> int:
+        if self.spec.iterate is not None:
+            return self.spec.iterate
+        return ADAPTIVE_ITERATIONS if self.spec.adaptive else ORDINARY_ITERATIONS
 
 
 def fit_model(
@@ -66,27 +93,43 @@ def fit_model(
     """
     began = time.perf_counter()
     design, spec, notes = build_design(request.spec, dataset)
-    all_notes = (*request.notes, *notes)
-    if spec.purpose is Purpose.FIXED_ONLY:
-        fit = _fit_fixed(request.command, spec, design, threads, on_iteration)
-    else:
-        fit = _fit_latent(request.command, spec, design, threads, on_iteration, began)
-    timing = {**fit.timing, "total": time.perf_counter() - began}
-    timing.setdefault("setup", 0.0)
-    timing["fit"] = timing["total"] - timing["setup"]
-    return replace(fit, notes=(*all_notes, *fit.notes), timing=timing, version=__version__)
+    fixed_only = spec.purpose is Purpose.FIXED_ONLY
+    shown = replace(fixed_part(spec), constraints=spec.constraints) if fixed_only else spec
+    parameters = build_parameters(shown)
+    if not parameters.n:
+        raise NothingToEstimate("Nothing to estimate", hint="the model has no parameters")
+    reduction = build_reduction(spec.constraints, parameters.names)
+    job = _Job(request.command, spec, design, parameters, reduction, threads, on_iteration)
+    ready = time.perf_counter()
+    fit = _fit_fixed(job, shown) if fixed_only else _fit_latent(job)
+    ended = time.perf_counter()
+    return replace(
+        fit,
+        notes=(*request.notes, *notes, *fit.notes),
+        timing={"setup": ready - began, "fit": ended - ready, "total": ended - began},
+        version=__version__,
+    )
 
 
-def _starting_fit(spec: ModelSpec, design: Design, threads: int | None) -> FloatArray:
+def _is_binary(spec: ModelSpec) -> bool:
+    """Whether all responses are binomial, so that a perfect fit has log likelihood zero."""
+    return all(
+        FAMILY_BY_NAME[response.family].domain is Domain.PROPORTION
+        and not LINK_BY_NAME[response.link].ordinal
+        and not LINK_BY_NAME[response.link].nominal
+        for response in spec.responses
+    )
+
+
+def _starting_fit(job: _Job) -> FloatArray:
     """Estimates of the model without latent variables."""
-    start = fit_fixed_part(spec, design, threads)
+    start = fit_fixed_part(job.spec, job.design, job.threads)
     if start is None:
         raise BadStartingValues(
             "initial values not feasible: the model without latent variables cannot be fitted",
             hint="give starting values with from()",
         )
-    is_binary = FAMILY_BY_NAME[spec.response.family].domain is Domain.PROPORTION
-    if is_binary and start.log_likelihood > -PERFECT_FIT * design.n_rows:
+    if _is_binary(job.spec) and start.log_likelihood > -PERFECT_FIT * job.design.n_rows:
         raise PerfectPrediction(
             "the covariates predict the outcome perfectly",
             hint="leave out covariates until both outcomes occur for similar covariate values",
@@ -94,180 +137,180 @@ def _starting_fit(spec: ModelSpec, design: Design, threads: int | None) -> Float
     return start.point
 
 
-def _fit_fixed(
-    command: str, spec: ModelSpec, design: Design, threads: int | None, listener: Listener
-) -> Fit:
-    """The ``init`` option: the one-level model by maximum likelihood."""
-    one_level = fixed_part(spec)
-    parameters = build_parameters(one_level)
-    if not parameters.n:
-        raise NothingToEstimate("Nothing to estimate")
+def _fit_fixed(job: _Job, one_level: ModelSpec) -> Fit:
+    """Carry out ``init``: the one-level model by maximum likelihood."""
+    spec = job.spec
     start = None
     if spec.start is not None:
-        check_start_length(spec.start, parameters.n)
-        identity = build_reduction((), parameters.names)
+        check_start_length(spec.start, job.reduction.n_free)
         start = start_from(
-            one_level, parameters, identity, spec.start, lambda: np.zeros(parameters.n)
+            one_level, job.parameters, job.reduction, spec.start, lambda: _starting_fit(job)
         )
     maximum = fit_fixed_part(
         spec,
-        design,
-        threads,
+        job.design,
+        job.threads,
         start=start,
-        most_iterations=_most_iterations(spec),
-        on_iteration=listener,
+        reduction=job.reduction,
+        most_iterations=job.most_iterations,
+        on_iteration=job.listener,
     )
     if maximum is None:
         raise BadStartingValues("initial values not feasible")
-    reduction = build_reduction((), parameters.names)
-    return _fit_value(
-        command,
-        "fixed effects model",
-        replace(spec, levels=()),
-        design,
-        parameters,
-        reduction,
-        maximum,
+    job = replace(
+        job,
+        spec=replace(one_level, purpose=spec.purpose, robust=spec.robust),
+        design=job.design.without_latent_variables(rows_per_unit=1),
+    )
+    fit = _fit_value(job, "fixed effects model", maximum, n_units=job.design.n_units[:1])
+    if spec.robust or spec.sampling_weights:
+        fit = _robust(job, fit, Engine(job.design, job.parameters, job.threads), None)
+    return fit
+
+
+def _starting_values(job: _Job) -> FloatArray:
+    """Values at which estimation begins, before ``search()`` and ``gateaux()``."""
+    if job.spec.start is None:
+        return default_start(job.parameters, _starting_fit(job))
+    return start_from(
+        job.spec, job.parameters, job.reduction, job.spec.start, lambda: _starting_fit(job)
     )
 
 
-def _most_iterations(spec: ModelSpec) -> int:
-    if spec.iterate is not None:
-        return spec.iterate
-    return ADAPTIVE_ITERATIONS if spec.adaptive else ORDINARY_ITERATIONS
-
-
-def _fit_latent(
-    command: str,
-    spec: ModelSpec,
-    design: Design,
-    threads: int | None,
-    listener: Listener,
-    began: float,
-) -> Fit:
-    parameters = build_parameters(spec)
-    if not parameters.n:
-        raise NothingToEstimate("Nothing to estimate")
-    reduction = build_reduction(spec.constraints, parameters.names)
-
-    def fixed() -> FloatArray:
-        return _starting_fit(spec, design, threads)
-
-    if spec.start is None:
-        start = default_start(parameters, fixed())
-    else:
-        start = start_from(spec, parameters, reduction, spec.start, fixed)
-    setup = time.perf_counter() - began
-    if spec.purpose is Purpose.SET_UP:
-        return _unfitted(command, spec, design, parameters, reduction, start, -np.inf)
-    engine = Engine(design, parameters, threads)
+def _fit_latent(job: _Job) -> Fit:
+    spec, reduction = job.spec, job.reduction
+    engine = Engine(job.design, job.parameters, job.threads)
     objective = LatentObjective(engine, reduction, spec.adaptive)
-    point = reduction.reduce(start)
+    extra: dict[str, Any] = {}
+    if spec.gateaux is not None and spec.start is not None:
+        start, highest = place_new_mass(spec, objective, reduction, job.parameters, spec.start)
+        if spec.reference is not None:
+            extra["gateaux"] = highest - spec.reference[1]
+            if extra["gateaux"] < LEAST_GAIN:
+                fit = _unfitted(job, start, highest, extra)
+                note = f"maximum gateaux derivative less than {LEAST_GAIN:.5f}: no new mass"
+                return replace(fit, notes=(note,))
+    else:
+        start = _starting_values(job)
+    if spec.purpose is Purpose.SET_UP:
+        n = n_without_latent(job.parameters)
+        return _unfitted(job, start, -np.inf, {"M_initf": start[:n], "M_initr": start[n:]})
     if spec.purpose is Purpose.EVALUATE:
-        objective.settle(point)
-        value = objective.value(point)
+        value = objective.settled_value(reduction.reduce(start))
         if not np.isfinite(value):
             raise BadStartingValues("log likelihood cannot be computed at these values")
-        return _unfitted(command, spec, design, parameters, reduction, reduction.full(point), value)
+        return _unfitted(job, reduction.full(reduction.reduce(start)), value, extra)
+    if spec.search is not None and spec.start is None:
+        start = search(objective, reduction, job.parameters, start, spec.search)
     maximum = maximise(
         objective,
-        point,
+        reduction.reduce(start),
         adaptive=spec.adaptive,
-        most_iterations=_most_iterations(spec),
-        on_iteration=listener,
+        most_iterations=job.most_iterations,
+        on_iteration=job.listener,
     )
     if maximum is None:
         raise BadStartingValues(
             "log likelihood cannot be computed",
             hint="try other starting values with from(), or adapt",
         )
-    fit = _fit_value(command, "gllamm model", spec, design, parameters, reduction, maximum)
-    notes = list(fit.notes)
+    fit = _fit_value(job, "gllamm model", maximum, n_units=job.design.n_units, extra=extra)
+    notes = [*fit.notes, *boundary_notes(fit), *mass_notes(fit)]
     if not objective.settled:
         notes.append("adaptive quadrature has not settled: try with more quadrature points")
-    notes.extend(boundary_notes(fit))
-    notes.extend(quadrature_notes(engine, fit, objective.placement))
-    return replace(fit, notes=tuple(notes), timing={"setup": setup})
+    if spec.rule is IntegrationRule.GAUSS_HERMITE:
+        notes.extend(quadrature_notes(engine, fit, objective.placement))
+    fit = replace(fit, notes=tuple(notes))
+    if spec.robust or spec.sampling_weights:
+        fit = _robust(job, fit, engine, objective.placement)
+    return fit
 
 
-def _normalise_signs(
-    spec: ModelSpec, parameters: Parameters, b: FloatArray, V: FloatArray
-) -> tuple[FloatArray, FloatArray]:
+def _robust(job: _Job, fit: Fit, engine: Engine, placement: Placement | None) -> Fit:
+    """Replace the covariance by the sandwich."""
+    T = job.reduction.T
+    V_free = np.linalg.lstsq(T, fit.covariance, rcond=None)[0]
+    V_free = np.linalg.lstsq(T, V_free.T, rcond=None)[0]
+    scores = engine.cluster_scores(fit.estimates, placement) @ T
+    frequency = job.design.levels[-1].frequency
+    V = sandwich(scores, frequency, V_free, job.design.cluster)
+    return replace(
+        fit,
+        covariance=T @ V @ T.T,
+        model_covariance=fit.covariance,
+        std_err_type="robust" if job.design.cluster is None else "cluster",
+    )
+
+
+def _normalise_signs(job: _Job, b: FloatArray, V: FloatArray) -> tuple[FloatArray, FloatArray]:
     """Make diagonal Cholesky elements nonnegative by flipping whole columns.
 
     The likelihood does not change; parameters under constraints and effects
     with a free first loading keep their signs.
     """
-    if spec.constraints:
+    if job.spec.constraints:
         return b, V
     sign = np.ones(len(b))
-    flippable = {effect.number for effect in spec.latent if not effect.free_first_loading}
-    for k, name in enumerate(parameters.names):
+    flippable = {effect.number for effect in job.spec.latent if not effect.free_first_loading}
+    names = job.parameters.names
+    for k, name in enumerate(names):
         if name.block == "diagonal" and b[k] < 0.0 and name.effects[0] in flippable:
             number = name.effects[0]
-            for j, other in enumerate(parameters.names):
+            for j, other in enumerate(names):
                 if other.block in ("diagonal", "offdiagonal") and other.effects[-1] == number:
                     sign[j] = -1.0
     return b * sign, V * np.outer(sign, sign)
 
 
 def _fit_value(
-    command: str,
+    job: _Job,
     title: str,
-    spec: ModelSpec,
-    design: Design,
-    parameters: Parameters,
-    reduction: Reduction,
     maximum: Maximum,
+    *,
+    n_units: tuple[float, ...],
+    extra: dict[str, Any] | None = None,
 ) -> Fit:
-    V_free = invert_information(maximum.hessian)
-    V = reduction.T @ V_free @ reduction.T.T
-    b, V = _normalise_signs(spec, parameters, reduction.full(maximum.point), V)
+    T = job.reduction.T
+    V = T @ invert_information(maximum.hessian) @ T.T
+    b, V = _normalise_signs(job, job.reduction.full(maximum.point), V)
     return Fit(
-        command=command,
+        command=job.command,
         title=title,
-        spec=spec,
-        names=parameters.names,
+        spec=job.spec,
+        names=job.parameters.names,
         estimates=b,
         covariance=V,
-        free=reduction.is_free,
+        free=job.reduction.is_free,
         log_likelihood=maximum.log_likelihood,
-        n_units=design.n_units if spec.levels else design.n_units[:1],
-        n_rows=design.n_rows,
-        condition_number=condition_number(maximum.hessian, reduction.T),
+        n_units=n_units,
+        n_rows=job.design.n_rows,
+        condition_number=condition_number(maximum.hessian, T),
         converged=maximum.converged,
-        n_free=reduction.n_free,
-        constraint_text=tuple(constraint.text for constraint in spec.constraints),
-        notes=maximum_notes(maximum, reduction, parameters),
+        n_free=job.reduction.n_free,
+        constraint_text=tuple(constraint.text for constraint in job.spec.constraints),
+        notes=maximum_notes(maximum, job.reduction, job.parameters),
         iterations=maximum.iterations,
+        extra=extra or {},
     )
 
 
-def _unfitted(
-    command: str,
-    spec: ModelSpec,
-    design: Design,
-    parameters: Parameters,
-    reduction: Reduction,
-    values: FloatArray,
-    log_likelihood: float,
-) -> Fit:
-    """Parameters without a maximisation: ``eval`` and ``noest``."""
-    n_fixed = sum(name.block in ("fixed", "scale") for name in parameters.names)
+def _unfitted(job: _Job, values: FloatArray, log_likelihood: float, extra: dict[str, Any]) -> Fit:
+    """Parameters without a maximisation: ``eval``, ``noest``, and ``gateaux()`` without a gain."""
+    n = job.parameters.n
     return Fit(
-        command=command,
+        command=job.command,
         title="gllamm model",
-        spec=spec,
-        names=parameters.names,
+        spec=job.spec,
+        names=job.parameters.names,
         estimates=values,
-        covariance=np.zeros((parameters.n, parameters.n)),
-        free=reduction.is_free,
+        covariance=np.zeros((n, n)),
+        free=job.reduction.is_free,
         log_likelihood=log_likelihood,
-        n_units=design.n_units,
-        n_rows=design.n_rows,
+        n_units=job.design.n_units,
+        n_rows=job.design.n_rows,
         condition_number=None,
         converged=False,
-        n_free=reduction.n_free,
-        constraint_text=tuple(constraint.text for constraint in spec.constraints),
-        extra={"M_initf": values[:n_fixed], "M_initr": values[n_fixed:]},
+        n_free=job.reduction.n_free,
+        constraint_text=tuple(constraint.text for constraint in job.spec.constraints),
+        extra=extra,
     )

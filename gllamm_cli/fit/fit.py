@@ -31,6 +31,9 @@ class Fit:
         The parameters in the order of e(b); K of them.
     estimates : (K,) raw parameters
     covariance : (K, K), zero rows for constrained parameters
+        The one in force: robust if ``std_err_type`` says so.
+    model_covariance : (K, K), optional
+        Inverse of the information, where ``covariance`` is robust.
     free : (K,) bool, False where a constraint fixes the parameter
     n_units
         Units per level as gllamm counts them (sums of frequency weights), level 1 first.
@@ -63,6 +66,7 @@ class Fit:
     notes: tuple[str, ...] = ()
     iterations: tuple[IterationRecord, ...] = ()
     std_err_type: str = "model"
+    model_covariance: FloatArray | None = None
     timing: dict[str, float] = field(default_factory=dict)
     version: str = ""
     extra: dict[str, Any] = field(default_factory=dict)

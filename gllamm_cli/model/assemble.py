@@ -273,14 +273,33 @@ def build_design(spec: ModelSpec, dataset: Dataset) -> tuple[Design, ModelSpec, 
         offset=offset,
         row_weight=_weight_of_choice(row_weight, responses.y, responses.entry_start),
         total_weight=_weight_of_choice(row_total, responses.y, responses.entry_start),
+        frequency=frequency,
         variables={**{name: column(name) for name in _variables(spec)}, **responses.indicators},
         scale_variables=spec.scale_variables if spec.has_scale else (),
         levels=levels,
         entry_start=responses.entry_start,
         natural_scale=spec.natural_scale,
         ordinal=responses.ordinal,
+        cluster=_clusters(spec, column, starts),
     )
     return design, spec, tuple(notes)
+
+
+def _clusters(
+    spec: ModelSpec, column: Callable[[str], FloatArray], starts: list[IndexArray]
+) -> FloatArray | None:
+    """Values of the variable of ``cluster()``, one per top-level unit."""
+    if spec.cluster is None or not spec.levels:
+        return None
+    values = column(spec.cluster)
+    low = np.minimum.reduceat(values, starts[-1])
+    if (low != np.maximum.reduceat(values, starts[-1])).any():
+        raise InvalidSyntax(
+            f"{spec.cluster} varies within {spec.levels[-1].unit}",
+            hint=f"cluster() takes a variable whose groups consist of whole units of "
+            f"{spec.levels[-1].unit}",
+        )
+    return low
 
 
 def _frequency_totals(levels: tuple[DesignLevel, ...]) -> tuple[float, ...]:

@@ -82,6 +82,10 @@ class Design:
         Part of the log density that depends on the response only.
     total_weight : (N,)
         Product of the weights of a row and of all units it belongs to.
+    frequency : (N,)
+        Product of the frequency weights alone.
+    cluster : (top-level units,), optional
+        Larger clusters for robust standard errors.
     variables : dict
         Every variable of the predictors, each (N,).
     scale_variables
@@ -104,12 +108,14 @@ class Design:
     offset: FloatArray
     row_weight: FloatArray
     total_weight: FloatArray
+    frequency: FloatArray
     variables: dict[str, FloatArray]
     scale_variables: tuple[str, ...]
     levels: tuple[DesignLevel, ...]
     entry_start: IndexArray
     natural_scale: bool = False
     ordinal: tuple[OrdinalRows, ...] = ()
+    cluster: FloatArray | None = None
 
     @cached_property
     def constant(self) -> FloatArray:
@@ -179,15 +185,16 @@ class Design:
         inner = np.searchsorted(first_row, targets)
         return np.unique(np.concatenate([[0], inner, [self.levels[-1].n_units]])).astype(np.int64)
 
-    def without_latent_variables(self) -> Design:
+    def without_latent_variables(self, rows_per_unit: int = ROWS_PER_BLOCK) -> Design:
         """Return the same rows as a one-level model, each with its total weight.
 
         Rows are grouped into artificial units without latent variables so that
-        the engine runs unchanged.
+        the engine runs unchanged; with ``rows_per_unit`` 1 a unit is a row or a
+        choice set.
         """
         # A block starts where a choice set starts.
         starts = np.flatnonzero(np.diff(self.entry_start) == 1)
-        wanted = np.arange(0, self.n_rows, ROWS_PER_BLOCK)
+        wanted = np.arange(0, self.n_rows, rows_per_unit)
         at = np.minimum(np.searchsorted(starts, wanted), len(starts) - 1)
         first = np.unique(np.append(starts[at], self.n_rows))
         level = DesignLevel(
@@ -196,7 +203,7 @@ class Design:
             product_rule(()),
             np.zeros(0, dtype=np.int64),
             np.ones(len(first) - 1),
-            np.ones(len(first) - 1),
+            self.frequency[first[:-1]],
         )
         # Built afresh: cached blocks belong to the clusters.
         return replace(self, row_weight=self.total_weight, levels=(level,))

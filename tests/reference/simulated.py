@@ -117,6 +117,7 @@ def make_design(
         offset=rng.normal(size=n_rows) * 0.1 * spread,
         row_weight=rng.integers(1, 3, n_rows).astype(float) if weighted else np.ones(n_rows),
         total_weight=np.ones(n_rows),
+        frequency=np.ones(n_rows),
         scale_variables=spec.scale_variables if spec.has_scale else (),
         variables={
             "x1": x1,

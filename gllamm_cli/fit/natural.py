@@ -16,59 +16,48 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from gllamm_cli.fit.masses import effect_estimates, level_masses, probability_estimates
+from gllamm_cli.fit.natural_estimate import NaturalEstimate as NaturalEstimate
+from gllamm_cli.fit.natural_estimate import NaturalKind as NaturalKind
+from gllamm_cli.model.families import FAMILY_BY_NAME, LINK_BY_NAME
+
 if TYPE_CHECKING:
     from gllamm_cli.fit.fit import Fit
-    from gllamm_cli.model.spec import LatentVariable, Level
+    from gllamm_cli.model.spec import LatentVariable, Level, ModelSpec
 
 FloatArray = NDArray[np.float64]
 
 
-class NaturalKind(StrEnum):
-    """What a natural-scale number is."""
+class Level1Scale(StrEnum):
+    """What the squared level-1 scale is."""
 
-    LEVEL1_VARIANCE = "level1_variance"
     VARIANCE = "variance"
-    COVARIANCE = "covariance"
-    CORRELATION = "correlation"
-    LOADING = "loading"
+    COEFFICIENT_OF_VARIATION = "squared coefficient of variation"
+    DISPERSION = "dispersion"
 
 
-@dataclass(frozen=True, slots=True)
-class NaturalEstimate:
-    """One number of the blocks below the coefficient table.
-
-    Attributes
-    ----------
-    level, unit
-        Level and its cluster variable; level 1 has the unit "".
-    label
-        As printed; random effects count from 1 within each level here.
-    effects
-        Numbers of the latent variables concerned, counted over all levels.
-    std_err
-        None where there is none: correlations and fixed values.
-    variable
-        The loading's variable.
-    fixed
-        Set by the model, not estimated: a first loading, a covariance under ``nocorrel``.
-    """
-
-    level: int
-    unit: str
-    kind: NaturalKind
-    label: str
-    effects: tuple[int, ...]
-    estimate: float
-    std_err: float | None = None
-    variable: str | None = None
-    fixed: bool = False
+def level1_scale(spec: ModelSpec) -> Level1Scale:
+    """Meaning of the level-1 scale, by the families and links that share it."""
+    has_gamma = has_other = False
+    for response in spec.responses:
+        link = LINK_BY_NAME[response.link]
+        of_family = not (link.ordinal or link.nominal) and FAMILY_BY_NAME[response.family].has_scale
+        has_gamma = has_gamma or (of_family and response.family == "gamma")
+        has_other = has_other or link.has_scale or (of_family and response.family != "gamma")
+    if not has_gamma:
+        return Level1Scale.VARIANCE
+    return Level1Scale.DISPERSION if has_other else Level1Scale.COEFFICIENT_OF_VARIATION
 
 
 def natural_estimates(fit: Fit) -> tuple[NaturalEstimate, ...]:
     """All natural-scale numbers of a fit in the order in which they are printed."""
     estimates = list(_level1(fit))
     for level in fit.spec.levels:
-        estimates.extend(_level(fit, level))
+        if fit.spec.rule.discrete:
+            estimates.extend(_discrete_level(fit, level))
+        else:
+            estimates.extend(_normal_level(fit, level))
+    estimates.extend(_structure(fit))
     return tuple(estimates)
 
 
@@ -77,22 +66,42 @@ def _std_err(fit: Fit, position: int) -> float:
     return math.sqrt(max(float(fit.covariance[position, position]), 0.0))
 
 
+def _exp(x: float) -> float:
+    try:
+        return math.exp(x)
+    except OverflowError:
+        return math.inf
+
+
 def _level1(fit: Fit) -> Iterator[NaturalEstimate]:
-    for position in fit.block("scale"):
-        variance = math.exp(2.0 * float(fit.estimates[position]))
-        label = (
-            "squared coefficient of variation"
-            if fit.spec.response.family == "gamma"
-            else "variance"
-        )
+    """The squared scale, or the coefficients of the equation for its logarithm."""
+    positions = fit.block("scale")
+    for position in positions:
+        value, std_err = float(fit.estimates[position]), _std_err(fit, position)
+        if len(positions) > 1:
+            variable = fit.names[position].name
+            yield NaturalEstimate(
+                level=1,
+                unit="",
+                kind=NaturalKind.LEVEL1_LOG_SD,
+                label=variable,
+                effects=(),
+                estimate=value,
+                std_err=std_err,
+                variable=variable,
+            )
+            continue
+        natural = fit.spec.natural_scale
+        variance = value**2 if natural else _exp(2.0 * value)
+        slope = 2.0 * abs(value) if natural else 2.0 * variance
         yield NaturalEstimate(
             level=1,
             unit="",
             kind=NaturalKind.LEVEL1_VARIANCE,
-            label=label,
+            label=level1_scale(fit.spec),
             effects=(),
             estimate=variance,
-            std_err=2.0 * variance * _std_err(fit, position),
+            std_err=slope * std_err,
         )
 
 
@@ -126,7 +135,7 @@ def _level_covariance(fit: Fit, level: Level) -> _LevelCovariance:
     return _LevelCovariance(T @ T.T, np.sqrt(np.maximum(variance, 0.0)))
 
 
-def _level(fit: Fit, level: Level) -> Iterator[NaturalEstimate]:
+def _normal_level(fit: Fit, level: Level) -> Iterator[NaturalEstimate]:
     of_level = _level_covariance(fit, level)
     for row, effect in enumerate(level.latent):
         for column, other in enumerate(level.latent[:row]):
@@ -213,4 +222,52 @@ def _loadings(fit: Fit, level: Level, effect: LatentVariable) -> Iterator[Natura
             estimate=float(fit.estimates[position]),
             std_err=_std_err(fit, position),
             variable=variable,
+        )
+
+
+def _discrete_level(fit: Fit, level: Level) -> Iterator[NaturalEstimate]:
+    masses = level_masses(fit, level)
+    for row, effect in enumerate(level.latent):
+        yield from effect_estimates(level, masses, row)
+        yield from _loadings(fit, level, effect)
+    yield from probability_estimates(level, masses)
+    yield from _class_covariates(fit, level)
+
+
+def _class_covariates(fit: Fit, level: Level) -> Iterator[NaturalEstimate]:
+    """Log odds of the classes, where they depend on covariates."""
+    if not dict(fit.spec.class_covariates).get(level.number):
+        return
+    for position in fit.block("odds"):
+        name = fit.names[position]
+        if name.effects[0] == level.number:
+            yield NaturalEstimate(
+                level=level.number,
+                unit=level.unit,
+                kind=NaturalKind.LOG_ODDS,
+                label=name.name,
+                effects=tuple(effect.number for effect in level.latent),
+                estimate=float(fit.estimates[position]),
+                std_err=_std_err(fit, position),
+                variable=name.name,
+                mass=name.effects[1],
+            )
+
+
+def _structure(fit: Fit) -> Iterator[NaturalEstimate]:
+    """Regressions among latent variables, and of latent variables on covariates."""
+    units = {level.number: level.unit for level in fit.spec.levels}
+    for position in fit.block("bmatrix", "regression"):
+        name = fit.names[position]
+        is_path = name.block == "bmatrix"
+        level = fit.spec.latent[name.effects[0] - 1].level
+        yield NaturalEstimate(
+            level=level,
+            unit=units[level],
+            kind=NaturalKind.BMATRIX if is_path else NaturalKind.REGRESSION,
+            label="B({},{})".format(*name.effects) if is_path else name.name,
+            effects=name.effects,
+            estimate=float(fit.estimates[position]),
+            std_err=_std_err(fit, position),
+            variable=None if is_path else name.name,
         )

@@ -101,11 +101,19 @@ def _blocks(rows: Sequence[CoefficientRow]) -> tuple[CoefficientBlock, ...]:
 def fixed_part(
     fit: Fit, *, level: float = 95.0, eform: bool = False
 ) -> tuple[CoefficientBlock, ...]:
-    """Rows of the fixed part; ``eform`` exponentiates and leaves out the constant."""
-    rows = [coefficient_row(fit, position, level=level) for position in fit.block("fixed")]
-    if eform:
-        rows = [exponentiated(row) for row in rows]
-        rows = [row for row in rows if row.name != CONSTANT] or rows
+    """Rows of the fixed part and of the thresholds.
+
+    ``eform`` exponentiates the fixed part and leaves out its constants; thresholds stay.
+    """
+    rows: list[CoefficientRow] = []
+    for position in fit.block("fixed"):
+        row = coefficient_row(fit, position, level=level)
+        if not eform:
+            rows.append(row)
+        elif row.name != CONSTANT or len(fit.block("fixed")) == 1:
+            # A constant on its own is shown: a table needs a row.
+            rows.append(exponentiated(row))
+    rows += [coefficient_row(fit, position, level=level) for position in fit.block("threshold")]
     return _blocks(rows)
 
 

@@ -108,4 +108,6 @@ def _natural(estimate: NaturalEstimate) -> dict[str, Any]:
     }
     if estimate.variable is not None:
         content["variable"] = estimate.variable
+    if estimate.mass is not None:
+        content["class"] = estimate.mass
     return content

@@ -6,26 +6,20 @@ Some lines hold a single blank and titles end in one, as gllamm prints them.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from itertools import groupby
 from typing import TYPE_CHECKING
 
-from gllamm_cli.fit.natural import NaturalEstimate, NaturalKind, natural_estimates
 from gllamm_cli.model.spec import DisplayOptions, Purpose
+from gllamm_cli.report.blocks import BLANK, level1_lines, random_effect_lines
 from gllamm_cli.report.coefficients import all_parameters, fixed_part
 from gllamm_cli.report.format import display, format_count, format_f
 from gllamm_cli.report.lrtest import reference_test
-from gllamm_cli.report.table import RULE, table_lines
+from gllamm_cli.report.table import table_lines
 
 if TYPE_CHECKING:
     from gllamm_cli.fit.fit import Fit
-    from gllamm_cli.model.spec import Level
 
-BLANK = " "
 NOT_CONVERGED = "convergence not achieved"
 HEADER_WIDTH = 48
-
-LEVEL1_TITLES = {"gamma": "Squared Coefficient of Variation"}
-"""Titles of the level-1 block by family, where it is not a variance."""
 
 
 def render_fit(fit: Fit, options: DisplayOptions | None = None) -> str:
@@ -42,8 +36,8 @@ def fit_lines(fit: Fit, options: DisplayOptions) -> list[str]:
     lines += [BLANK, *_header(fit)]
     lines += _above_table(fit)
     lines += _fixed_effects(fit, options)
-    lines += _level1(fit)
-    lines += _random_effects(fit)
+    lines += level1_lines(fit)
+    lines += random_effect_lines(fit)
     if options.all_coefficients:
         lines += _all_coefficients(fit, options)
     lines += note_lines(note for note in fit.notes if note != NOT_CONVERGED)
@@ -99,88 +93,24 @@ def _above_table(fit: Fit) -> Iterator[str]:
     if fit.std_err_type == "robust":
         yield "Robust standard errors"
     elif fit.std_err_type == "cluster":
-        variable = fit.extra.get("cluster", "")
-        yield f"Robust standard errors for clustered data: cluster({variable})"
+        yield f"Robust standard errors for clustered data: cluster({fit.spec.cluster})"
 
 
 def _fixed_effects(fit: Fit, options: DisplayOptions) -> list[str]:
     blocks = fixed_part(fit, level=options.level, eform=options.eform)
     if not blocks:
         return ["No fixed effects", BLANK]
-    heading = "exp(b)" if options.eform else "Coef."
-    table = table_lines(fit.spec.depvar, blocks, level=options.level, heading=heading)
+    several = [block.equation for block in blocks] != [fit.spec.depvar]
+    table = table_lines(
+        fit.spec.depvar,
+        blocks,
+        level=options.level,
+        heading="exp(b)" if options.eform else "Coef.",
+        equations=several,
+    )
     return [*table, BLANK]
 
 
 def _all_coefficients(fit: Fit, options: DisplayOptions) -> list[str]:
     blocks = all_parameters(fit, level=options.level)
     return [*table_lines(fit.spec.depvar, blocks, level=options.level, equations=True), BLANK]
-
-
-def _with_std_err(estimate: NaturalEstimate) -> str:
-    assert estimate.std_err is not None, "fixed values and correlations are printed apart"
-    return f"{display(estimate.estimate)} ({display(estimate.std_err)})"
-
-
-def _title(text: str) -> list[str]:
-    return [text, RULE, ""]
-
-
-def _level1(fit: Fit) -> Iterator[str]:
-    for estimate in natural_estimates(fit):
-        if estimate.kind is NaturalKind.LEVEL1_VARIANCE:
-            yield from _title(LEVEL1_TITLES.get(fit.spec.response.family, "Variance at level 1"))
-            yield f"  {_with_std_err(estimate)}"
-            yield BLANK
-
-
-def _random_effects(fit: Fit) -> Iterator[str]:
-    if not fit.spec.levels:
-        return
-    estimates = natural_estimates(fit)
-    yield from _title("Variances and covariances of random effects")
-    for level in fit.spec.levels:
-        yield BLANK
-        yield f"***level {level.number} ({level.unit})"
-        of_level = [estimate for estimate in estimates if estimate.level == level.number]
-        yield from _one_level(level, of_level)
-    yield RULE
-    yield ""
-    yield BLANK
-
-
-def _one_level(level: Level, estimates: list[NaturalEstimate]) -> Iterator[str]:
-    index = {effect.number: effect.index for effect in level.latent}
-    for effect, of_effect in groupby(estimates, key=lambda estimate: estimate.effects[0]):
-        in_order = list(of_effect)
-        correlations = {
-            estimate.effects: estimate
-            for estimate in in_order
-            if estimate.kind is NaturalKind.CORRELATION
-        }
-        loadings = [estimate for estimate in in_order if estimate.kind is NaturalKind.LOADING]
-        for estimate in in_order:
-            if estimate.kind is NaturalKind.COVARIANCE:
-                yield _covariance(estimate, correlations.get(estimate.effects))
-            elif estimate.kind is NaturalKind.VARIANCE:
-                yield BLANK
-                yield f"    {estimate.label}: {_with_std_err(estimate)}"
-        if loadings:
-            yield BLANK
-            yield f"    loadings for random effect {index[effect]}"
-            yield from map(_loading, loadings)
-            yield BLANK
-
-
-def _covariance(estimate: NaturalEstimate, correlation: NaturalEstimate | None) -> str:
-    if estimate.fixed or correlation is None:
-        return f"    {estimate.label}: fixed at 0"
-    return (
-        f"    {estimate.label}: {_with_std_err(estimate)} "
-        f"{correlation.label}: {display(correlation.estimate)}"
-    )
-
-
-def _loading(estimate: NaturalEstimate) -> str:
-    value = "1 (fixed)" if estimate.fixed else _with_std_err(estimate)
-    return f"    {estimate.label}: {value}"

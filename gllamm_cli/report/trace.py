@@ -2,29 +2,41 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
+from gllamm_cli.fit.natural import Level1Scale, level1_scale
+from gllamm_cli.model.families import LINK_BY_NAME
+from gllamm_cli.model.parameters import parameter_names
 from gllamm_cli.model.spec import CONSTANT
 from gllamm_cli.report.table import RULE
 
 if TYPE_CHECKING:
+    from gllamm_cli.model.names import ParameterName
     from gllamm_cli.model.spec import LatentVariable, Level, ModelSpec
 
 VALUE_COLUMN = 28
 """Width of the labels; values start in the next column."""
 
-LEVEL1_PARAMETERS = {"gamma": "log coefficient of variation"}
-"""What ``lns1`` is by family, where it is not a log standard deviation."""
+LEVEL1_PARAMETERS = {
+    Level1Scale.VARIANCE: "standard deviation",
+    Level1Scale.COEFFICIENT_OF_VARIATION: "coefficient of variation",
+    Level1Scale.DISPERSION: "(sqrt(phi))",
+}
 
 
 def description_lines(spec: ModelSpec) -> list[str]:
     """General model information, then the random effects level by level."""
-    return [*_general(spec), *_random_effects(spec)]
+    return [*_general(spec), *_random_effects(spec), *_structure(spec)]
 
 
 def _pair(label: str, value: str) -> str:
     return f"{label:<{VALUE_COLUMN}}{value}"
+
+
+def _words(words: Iterable[str]) -> str:
+    """Distinct words in order."""
+    return " ".join(dict.fromkeys(words))
 
 
 def _general(spec: ModelSpec) -> Iterator[str]:
@@ -33,15 +45,34 @@ def _general(spec: ModelSpec) -> Iterator[str]:
     yield RULE
     yield ""
     yield _pair("dependent variable:", spec.depvar)
-    yield _pair("family:", spec.response.family)
-    yield _pair("link:", spec.response.link)
-    if spec.response.family == "binom":
-        yield _pair("denominator:", spec.response.denominator or "1")
+    by_link = [(response, LINK_BY_NAME[response.link]) for response in spec.responses]
+    plain = [response for response, link in by_link if not (link.ordinal or link.nominal)]
+    ordinal = [link.name for _, link in by_link if link.ordinal]
+    nominal = [link.name for _, link in by_link if link.nominal]
+    if plain:
+        yield _pair("family:", _words(response.family for response in plain))
+        yield _pair("link:", _words(response.link for response in plain))
+    if ordinal:
+        yield _pair("ordinal responses:", " ".join(ordinal))
+    if nominal:
+        yield _pair("nominal responses:", " ".join(nominal))
+    binomial = [response for response in plain if response.family == "binom"]
+    if binomial:
+        yield _pair("denominator:", _words(response.denominator or "1" for response in binomial))
     if spec.offset is not None:
         yield _pair("offset:", spec.offset)
-    names = (*spec.covariates, *((CONSTANT,) if spec.constant else ()))
-    yield _pair("equation for fixed effects", " ".join(names) or "none")
+    yield from _fixed_effects(spec)
     yield ""
+
+
+def _fixed_effects(spec: ModelSpec) -> Iterator[str]:
+    blocks = spec.fixed_blocks
+    if len(blocks) == 1:
+        yield _pair("equation for fixed effects", " ".join(blocks[0].variables) or "none")
+        return
+    yield "equations for fixed effects"
+    for block in blocks:
+        yield f"{'':{VALUE_COLUMN - 1}}{block.equation}: {' '.join(block.variables)}"
 
 
 def _random_effects(spec: ModelSpec) -> Iterator[str]:
@@ -51,23 +82,47 @@ def _random_effects(spec: ModelSpec) -> Iterator[str]:
     yield RULE
     yield ""
     if spec.has_scale:
+        log = "" if spec.natural_scale else "log "
         yield "***level 1 equation:"
         yield ""
-        yield f"   {LEVEL1_PARAMETERS.get(spec.response.family, 'log standard deviation')}"
-        yield f"   lns1: {CONSTANT}"
+        yield f"   {log}{LEVEL1_PARAMETERS[level1_scale(spec)]}"
+        yield f"   {'s1' if spec.natural_scale else 'lns1'}: {' '.join(spec.scale_variables)}"
         yield ""
     for level in spec.levels:
-        yield from _level(spec, level)
+        yield f"***level {level.number} ({level.unit}) equation(s):"
+        if spec.named_effects:
+            yield f"   ({len(level.latent)} random effect(s))"
+        yield ""
+        yield from (_classes if spec.rule.discrete else _normal)(spec, level)
 
 
-def _level(spec: ModelSpec, level: Level) -> Iterator[str]:
-    yield f"***level {level.number} ({level.unit}) equation(s):"
-    if spec.named_effects:
-        yield f"   ({len(level.latent)} random effect(s))"
-    yield ""
+def _parameters(names: Iterable[ParameterName], block: str) -> list[ParameterName]:
+    return [name for name in names if name.block == block]
+
+
+def _equation(names: list[ParameterName]) -> str:
+    """Equation and variables of parameters that share it."""
+    return f"   {names[0].equation}: {' '.join(name.name for name in names)}"
+
+
+def _loadings(effect: LatentVariable) -> Iterator[str]:
+    loadings = effect.variables if effect.free_first_loading else effect.variables[1:]
+    if loadings:
+        yield f"   lambdas for random effect {effect.number}"
+        yield f"   {effect.stem}l: {' '.join(loadings)}"
+
+
+def _normal(spec: ModelSpec, level: Level) -> Iterator[str]:
+    several = spec.correlated and len(level.latent) > 1
     for effect in level.latent:
-        yield from _effect(effect, alone=len(level.latent) == 1 or not spec.correlated)
-    if spec.correlated and len(level.latent) > 1:
+        yield from _loadings(effect)
+        if several:
+            yield "   diagonal element of cholesky decomp. of covariance matrix"
+        else:
+            yield f"   standard deviation for random effect {effect.number}"
+        yield f"   {effect.stem} : {effect.variables[0]}"
+        yield ""
+    if several:
         yield "   off-diagonal elements"
         for row in level.latent:
             for column in level.latent[: row.index - 1]:
@@ -75,14 +130,35 @@ def _level(spec: ModelSpec, level: Level) -> Iterator[str]:
         yield ""
 
 
-def _effect(effect: LatentVariable, *, alone: bool) -> Iterator[str]:
-    loadings = effect.variables if effect.free_first_loading else effect.variables[1:]
-    if loadings:
-        yield f"   lambdas for random effect {effect.number}"
-        yield f"   {effect.stem}l: {' '.join(loadings)}"
-    if alone:
-        yield f"   standard deviation for random effect {effect.number}"
-    else:
-        yield "   diagonal element of cholesky decomp. of covariance matrix"
-    yield f"   {effect.stem} : {effect.variables[0]}"
-    yield ""
+def _classes(spec: ModelSpec, level: Level) -> Iterator[str]:
+    """Parameters of a discrete level, class by class."""
+    names = parameter_names(spec)
+    numbers = {effect.number: effect for effect in level.latent}
+    locations = [n for n in _parameters(names, "location") if n.effects[0] in numbers]
+    odds = [n for n in _parameters(names, "odds") if n.effects[0] == level.number]
+    for k in sorted({name.effects[1] for name in (*locations, *odds)}):
+        yield f"   class {k}"
+        for location in locations:
+            if location.effects[1] == k:
+                if k == 1:
+                    yield from _loadings(numbers[location.effects[0]])
+                yield f"   location for random effect {location.effects[0]}"
+                yield _equation([location])
+        of_class = [name for name in odds if name.effects[1] == k]
+        if of_class:
+            yield f"   log odds for level {level.number}"
+            yield _equation(of_class)
+        yield ""
+
+
+def _structure(spec: ModelSpec) -> Iterator[str]:
+    if spec.latent_paths:
+        yield "B-matrix:"
+        yield from (f"   b{row}_{column}: {CONSTANT}" for row, column in spec.latent_paths)
+        yield ""
+    if spec.regressions:
+        yield "Regressions of random effects on covariates:"
+        for regression in spec.regressions:
+            yield f"   random effect {regression.number}"
+            yield f"   {regression.equation}: {' '.join(regression.variables)}"
+        yield ""

@@ -28,7 +28,11 @@ CASES = {
     "jsp_init": (published.jsp_fixed_only, DisplayOptions()),
     "lsat_lf0": (published.lsat, DisplayOptions()),
     "angina_eform": (published.angina, DisplayOptions(eform=True)),
+    "mixture": (published.mixture, DisplayOptions()),
+    "factor_structure": (published.factor_structure, DisplayOptions(eform=True)),
+    "classes": (published.classes_with_covariates, DisplayOptions(all_coefficients=True)),
 }
+STRUCTURES = ("mixture", "factor_structure", "classes_with_covariates")
 
 
 def check(name, text):
@@ -45,7 +49,7 @@ def test_printed_output(name):
     check(name, render_fit(make(), options) + "\n")
 
 
-@pytest.mark.parametrize("name", ["lsat", "jsp_correlated", "towerl"])
+@pytest.mark.parametrize("name", ["lsat", "jsp_correlated", "towerl", *STRUCTURES])
 def test_model_description(name):
     fit = getattr(published, name)()
     check(f"{name}_trace", "\n".join(description_lines(fit.spec)) + "\n")

@@ -145,12 +145,6 @@ def test_first_loading_is_fixed_at_one():
     assert (loadings[1].estimate, loadings[1].std_err) == pytest.approx((0.87541638, 0.36267338))
 
 
-def test_gamma_has_a_squared_coefficient_of_variation():
-    fit = published.jsp_uncorrelated()
-    fit = replace(fit, spec=replace(fit.spec, response=Response("gamma", "log")))
-    assert natural_estimates(fit)[0].label == "squared coefficient of variation"
-
-
 def test_no_correlation_with_a_variance_of_zero():
     fit = published.jsp_correlated()
     estimates = fit.estimates.copy()
@@ -164,3 +158,71 @@ def test_missing_standard_errors_stay_missing():
     assert all(
         math.isnan(e.std_err) for e in natural_estimates(fit) if e.kind is NaturalKind.VARIANCE
     )
+
+
+def numbers(fit, kind):
+    return [e.estimate for e in natural_estimates(fit) if e.kind is kind]
+
+
+def test_published_masses_and_locations():
+    fit = published.mixture()
+    assert numbers(fit, NaturalKind.PROBABILITY) == pytest.approx([0.2515, 0.7485], abs=5e-5)
+    assert numbers(fit, NaturalKind.LOCATION) == pytest.approx([16.426462, -5.5187445], abs=1e-5)
+    (variance,) = (e for e in natural_estimates(fit) if e.kind is NaturalKind.VARIANCE)
+    p, z = 0.25147836, np.array([16.426462, -5.5187445])
+    assert variance.estimate == pytest.approx(p * z[0] ** 2 + (1 - p) * z[1] ** 2, rel=1e-6)
+    assert variance.std_err is None
+
+
+def test_free_masses_have_moments_about_their_own_mean():
+    fit = published.classes_with_covariates()
+    assert numbers(fit, NaturalKind.LOCATION) == [1.0, 3.0, -2.0, 2.0]
+    assert numbers(fit, NaturalKind.VARIANCE) == pytest.approx([1.0, 4.0])
+    assert numbers(fit, NaturalKind.COVARIANCE) == pytest.approx([2.0])
+    odds = [e for e in natural_estimates(fit) if e.kind is NaturalKind.LOG_ODDS]
+    assert [(e.variable, e.mass, e.estimate) for e in odds] == [("w", 1, 0.5), (CONSTANT, 1, 0.0)]
+
+
+def test_extreme_log_odds_do_not_overflow():
+    fit = published.mixture()
+    estimates = fit.estimates.copy()
+    estimates[3] = 2000.0
+    probabilities = numbers(replace(fit, estimates=estimates), NaturalKind.PROBABILITY)
+    assert probabilities == [1.0, 0.0]
+
+
+def test_structure_and_equation_for_the_scale():
+    fit = published.factor_structure()
+    found = {e.label: e for e in natural_estimates(fit)}
+    assert found["B(1,2)"].effects == (1, 2)
+    assert (found["occ"].kind, found["occ"].std_err) == (NaturalKind.REGRESSION, 0.03264255)
+    assert found["i2"].kind is NaturalKind.LEVEL1_LOG_SD
+    assert [found["d3"].fixed, found["d3"].estimate] == [False, 1.25]
+
+
+def test_natural_scale_of_level_1():
+    fit = published.jsp_uncorrelated()
+    estimates = fit.estimates.copy()
+    estimates[2] = -3.0
+    fit = replace(fit, estimates=estimates, spec=replace(fit.spec, natural_scale=True))
+    level1 = natural_estimates(fit)[0]
+    assert level1.estimate == pytest.approx(9.0)
+    assert level1.std_err == pytest.approx(6.0 * math.sqrt(fit.covariance[2, 2]))
+
+
+@pytest.mark.parametrize(
+    ("responses", "meaning"),
+    [
+        ([("gauss", "ident")], "variance"),
+        ([("gamma", "log")], "squared coefficient of variation"),
+        ([("gamma", "log"), ("gauss", "ident")], "dispersion"),
+        ([("gauss", "ologit"), ("gamma", "log")], "squared coefficient of variation"),
+        ([("binom", "soprobit"), ("gamma", "log")], "dispersion"),
+        ([("binom", "sprobit")], "variance"),
+    ],
+)
+def test_what_the_level1_scale_is(responses, meaning):
+    first, *others = (Response(*pair) for pair in responses)
+    fit = published.jsp_uncorrelated()
+    spec = replace(fit.spec, response=first, other_responses=tuple(others))
+    assert natural_estimates(replace(fit, spec=spec))[0].label == meaning

@@ -21,6 +21,9 @@ MAKERS = (
     published.jsp_fixed_only,
     published.lsat,
     published.angina,
+    published.mixture,
+    published.factor_structure,
+    published.classes_with_covariates,
 )
 
 

@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from gllamm_cli.errors import InvalidSyntax, NotNumeric, Span, VariableNotFound
-from gllamm_cli.model.spec import CONSTANT, LatentVariable, Level
+from gllamm_cli.model.spec import CONSTANT, IntegrationRule, LatentVariable, Level
 from gllamm_cli.stata.command import GllammCommand, Option, Word
 from gllamm_cli.stata.varlist import suggestion
 
 LETTERS_WITHOUT_EQUATIONS = 4
 LETTERS_WITH_EQUATIONS = 3
 DEFAULT_POINTS = 8
+DEFAULT_DEGREE = 7
 MOST_POINTS = 1000
 
 
@@ -103,19 +104,35 @@ def effect_variables(
     return tuple(equation_variables(word, equations, names) for word in option.words)
 
 
-def quadrature_points(command: GllammCommand, n_effects: int) -> tuple[tuple[int, ...], list[str]]:
-    """Return the number of points for each random effect, and notes."""
+def integration_points(
+    command: GllammCommand, per_level: tuple[int, ...], rule: IntegrationRule
+) -> tuple[tuple[int, ...], list[str]]:
+    """Return the number of points (or degree, or classes) for each random effect, and notes.
+
+    Product rules have a number for each random effect, the others one for each
+    level, which all its effects share.
+    """
+    by_effect = rule in (IntegrationRule.GAUSS_HERMITE, IntegrationRule.EQUAL_PROBABILITY)
+    loops = sum(per_level) if by_effect else len(per_level)
     option = command.option("nip")
+    notes: list[str] = []
     if option is None:
-        return (DEFAULT_POINTS,) * n_effects, []
-    points = counts(option, "a number of integration points", 1, MOST_POINTS)
-    if len(points) not in (1, n_effects):
-        needed = "1" if n_effects == 1 else f"1 or {n_effects}"
-        raise InvalidSyntax(
-            f"option nip() has {len(points)} arguments, need {needed}", span=option.span
-        )
-    notes = ["nip(1): variances of random effects are not identified"] if 1 in points else []
-    return points if len(points) == n_effects else points * n_effects, notes
+        points: tuple[int, ...] = (DEFAULT_POINTS,) * loops
+        if rule is IntegrationRule.SPHERICAL:
+            points = tuple(DEFAULT_DEGREE if n > 1 else 2 * DEFAULT_POINTS - 1 for n in per_level)
+    else:
+        points = counts(option, "a number of integration points", 1, MOST_POINTS)
+        if len(points) not in (1, loops):
+            needed = "1" if loops == 1 else f"1 or {loops}"
+            raise InvalidSyntax(
+                f"option nip() has {len(points)} arguments, need {needed}", span=option.span
+            )
+        points = points if len(points) == loops else points * loops
+        if 1 in points and not rule.discrete:
+            notes.append("nip(1): variances of random effects are not identified")
+    if by_effect:
+        return points, notes
+    return tuple(p for p, n in zip(points, per_level, strict=True) for _ in range(n)), notes
 
 
 def free_loadings(command: GllammCommand, n_effects: int) -> tuple[frozenset[int], list[str]]:
@@ -142,6 +159,7 @@ def build_levels(
     units: tuple[str, ...],
     equations: Mapping[str, tuple[str, ...]],
     names: tuple[str, ...],
+    rule: IntegrationRule,
 ) -> tuple[tuple[Level, ...], tuple[str, ...]]:
     """Return levels 2 and higher with their random effects, and notes.
 
@@ -153,7 +171,7 @@ def build_levels(
     per_level = effects_per_level(command, len(units))
     n_effects = sum(per_level)
     variables = effect_variables(command, n_effects, equations, names)
-    points, notes = quadrature_points(command, n_effects)
+    points, notes = integration_points(command, per_level, rule)
     free, more_notes = free_loadings(command, n_effects)
     with_equations = command.option("eqs") is not None
     levels: list[Level] = []

@@ -8,57 +8,31 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from gllamm_cli.errors import (
-    InvalidSyntax,
-    NotSupported,
-    Span,
-    TypeMismatch,
-    VariableNotFound,
-)
+from gllamm_cli.errors import InvalidSyntax, NotSupported, Span, VariableNotFound
 from gllamm_cli.model.definitions import Definitions as Definitions
 from gllamm_cli.model.definitions import find_constraints, find_start
-from gllamm_cli.model.families import LINK_BY_NAME, find_family, find_link
 from gllamm_cli.model.latent import build_levels, check_units, counts
+from gllamm_cli.model.response_options import Variables, resolve_response
 from gllamm_cli.model.spec import (
     CONSTANT,
     DisplayOptions,
+    IntegrationRule,
     Level,
     ModelSpec,
     Purpose,
     Request,
-    Response,
     Sample,
 )
-from gllamm_cli.stata.command import GllammCommand, Option, ReplayCommand
+from gllamm_cli.model.structure_options import resolve_rule, resolve_structure
+from gllamm_cli.stata.command import GllammCommand, ReplayCommand
 from gllamm_cli.stata.varlist import expand_varlist, find_variable
 
 if TYPE_CHECKING:
     from gllamm_cli.data import Dataset
 
-NOT_YET = (
-    "lv",
-    "fv",
-    "s",
-    "nats",
-    "expanded",
-    "basecategory",
-    "composite",
-    "thresh",
-    "ethresh",
-    "bmatrix",
-    "geqs",
-    "peqs",
-    "inter",
-    "gateaux",
-    "search",
-    "robust",
-    "cluster",
-    "pweight",
-    "prior",
-)
+NOT_YET = ("composite", "prior")
 """Options of gllamm that are refused."""
 
-NOT_YET_RULES = ("l", "m", "f", "fn")
 LEVEL_BOUNDS = (10.0, 99.99)
 DEFAULT_LEVEL = 95.0
 
@@ -88,6 +62,9 @@ class _Resolver:
         self.dataset = dataset
         self.definitions = definitions
         self.notes: list[str] = []
+        names = dataset.names
+        text = frozenset(name for name in names if dataset.is_text(name))
+        self.variables = Variables(names, text, definitions.equations)
 
     def has(self, name: str) -> bool:
         """Whether an option was given."""
@@ -97,68 +74,78 @@ class _Resolver:
         command = self.command
         self.refuse_unsupported()
         depvar = find_variable(command.depvar.text, self.dataset.names, command.depvar.span)
-        self.check_numeric(depvar, command.depvar.span)
+        variables = self.variables
+        variables.check_numeric(depvar, command.depvar.span)
         covariates = self.covariates()
         units = self.units()
-        response, has_scale = self.response()
-        offset = self.single_variable("offset")
-        levels, notes = build_levels(command, units, self.definitions.equations, self.dataset.names)
-        self.notes.extend(notes)
+        response = resolve_response(command, variables)
+        offset = variables.single(command, "offset")
+        rule = resolve_rule(command)
+        equations = self.definitions.equations
+        levels, notes = build_levels(command, units, equations, self.dataset.names, rule)
         self.check_effects(levels)
-        weights = self.weights(levels)
+        structure = resolve_structure(command, variables, self.definitions.matrices, levels, rule)
+        self.notes.extend((*response.notes, *notes, *structure.notes))
+        weights = self.weights(levels, "weight", "weight variables {} not found")
+        sampling = self.weights(levels, "pweight", "probability weight variables {} not found")
         constraints = find_constraints(command, depvar, levels, self.definitions)
         start, notes = find_start(command, self.definitions)
         self.notes.extend(notes)
-        display = self.display()
+        cluster = variables.single(command, "cluster")
         purpose = self.purpose()
         spec = ModelSpec(
             depvar=depvar,
             covariates=covariates,
-            constant=not self.has("noconstant"),
-            response=response,
-            has_scale=has_scale,
+            constant=not (self.has("noconstant") or response.ordinal),
+            response=response.responses[0],
+            other_responses=response.responses[1:],
+            link_selector=response.link_selector,
+            family_selector=response.family_selector,
+            has_scale=response.has_scale,
+            scale_variables=response.scale_variables,
+            natural_scale=response.natural_scale,
+            thresholds=response.thresholds,
+            choice_sets=response.choice_sets,
+            base_category=response.base_category,
             levels=levels,
             offset=offset,
-            correlated=self.correlated(levels),
+            correlated=self.correlated(levels, rule),
             named_effects=self.has("eqs"),
+            rule=rule,
             adaptive=self.has("adapt"),
             weights=weights,
+            sampling_weights=sampling,
+            robust=self.has("robust") or cluster is not None,
+            cluster=cluster,
             constraints=constraints,
+            regressions=structure.regressions,
+            latent_paths=structure.latent_paths,
+            interaction=structure.interaction,
+            class_covariates=structure.class_covariates,
             sample=self.sample(),
             start=start,
             purpose=purpose,
             iterate=self.iterate(),
             difficult=self.difficult(),
             reference=self.reference(),
+            search=self.search(start is not None, bool(constraints)),
+            gateaux=self.gateaux(start is not None, rule),
         )
         if self.has("adoonly"):
             self.notes.append("adoonly ignored: there is only one implementation here")
-        return Request(command.source, spec, display, tuple(self.notes))
+        return Request(command.source, spec, display_options(command), tuple(self.notes))
 
     def refuse_unsupported(self) -> None:
         for option in self.command.options:
             if option.name in NOT_YET:
-                self.check_selector_lists(option)
-                brackets = "()" if option.numbers or option.items or option.words else ""
-                raise NotSupported(f"not yet supported: {option.name}{brackets}", span=option.span)
-
-    def check_selector_lists(self, option: Option) -> None:
-        """With ``fv()`` or ``lv()`` misspelled families come first: they are the user's to mend."""
-        if option.name in ("fv", "lv"):
-            self.family_names()
-            self.link_names()
-
-    def check_numeric(self, name: str, span: Span | None, hint: str | None = None) -> None:
-        if self.dataset.is_text(name):
-            raise TypeMismatch(
-                f"type mismatch: {name} is text where a number is needed", span=span, hint=hint
-            )
+                raise NotSupported(f"not yet supported: {option.name}()", span=option.span)
 
     def covariates(self) -> tuple[str, ...]:
         names: list[str] = []
         for item in self.command.items:
             for name in expand_varlist((item,), self.dataset.names):
-                self.check_numeric(name, item.span, f"write i.{name} for indicator variables")
+                hint = f"write i.{name} for indicator variables"
+                self.variables.check_numeric(name, item.span, hint)
                 names.append(name)
         return tuple(names)
 
@@ -172,56 +159,6 @@ class _Resolver:
         check_units(units, {unit: self.dataset.is_text(unit) for unit in units}, option.span)
         return units
 
-    def single_variable(self, name: str) -> str | None:
-        option = self.command.option(name)
-        if option is None:
-            return None
-        variables = expand_varlist(option.items, self.dataset.names)
-        if len(variables) != 1:
-            raise InvalidSyntax(
-                f"option {name}() takes one variable, not {len(variables)}", span=option.span
-            )
-        self.check_numeric(variables[0], option.span)
-        return variables[0]
-
-    def family_names(self) -> tuple[str, ...]:
-        option = self.command.option("family")
-        words = option.words if option else ()
-        return tuple(find_family(word.text, word.span).name for word in words)
-
-    def link_names(self) -> tuple[str, ...]:
-        option = self.command.option("link")
-        words = option.words if option else ()
-        return tuple(find_link(word.text, word.span).name for word in words)
-
-    def response(self) -> tuple[Response, bool]:
-        """Family and link; a link alone leaves the family gaussian, as in gllamm."""
-        families, links = self.family_names(), self.link_names()
-        for found, name, selector in ((families, "family", "fv"), (links, "link", "lv")):
-            if len(found) > 1:
-                option = self.command.option(name)
-                raise InvalidSyntax(
-                    f"need {selector} option",
-                    span=option.span if option else None,
-                    hint=f"several names in {name}() need {selector}(), which is not yet supported",
-                )
-        family = find_family(families[0]) if families else find_family("gaussian")
-        link = LINK_BY_NAME[links[0]] if links else LINK_BY_NAME[family.canonical]
-        if link.ordinal or link.nominal or link.has_scale:
-            option = self.command.option("link")
-            raise NotSupported(
-                f"not yet supported: link({link.name})", span=option.span if option else None
-            )
-        if not families and link.name != "ident":
-            self.notes.append(
-                f"link({link.name}) without family(): responses are gaussian, as in gllamm"
-            )
-        denominator = self.single_variable("denom")
-        if denominator is not None and family.name != "binom":
-            self.notes.append(f"denom({denominator}) ignored: the family is not binomial")
-            denominator = None
-        return Response(family.name, link.name, denominator), family.has_scale
-
     def check_effects(self, levels: tuple[Level, ...]) -> None:
         option = self.command.option("eqs")
         for level in levels:
@@ -229,33 +166,30 @@ class _Resolver:
                 for name in effect.variables:
                     if name != CONSTANT:
                         word = option.words[effect.number - 1] if option else None
-                        self.check_numeric(name, word.span if word else None)
-        ip = self.command.option("ip")
-        if ip is None:
-            return
-        rule = " ".join(word.text for word in ip.words)
-        if rule in NOT_YET_RULES:
-            raise NotSupported(f"not yet supported: ip({rule})", span=ip.span)
-        if rule != "g":
-            raise InvalidSyntax(
-                f"ip option {rule} not valid", span=ip.span, hint="rules: g, l, m, f, fn"
-            )
+                        self.variables.check_numeric(name, word.span if word else None)
 
-    def correlated(self, levels: tuple[Level, ...]) -> bool:
+    def correlated(self, levels: tuple[Level, ...], rule: IntegrationRule) -> bool:
         if not self.has("nocorrel"):
+            return True
+        if rule.discrete:
+            self.notes.append("nocorrel ignored: masses have no correlation parameters")
             return True
         if all(len(level.latent) == 1 for level in levels):
             self.notes.append("nocorrel ignored: no level has more than one random effect")
             return True
         return False
 
-    def weights(self, levels: tuple[Level, ...]) -> tuple[tuple[int, str], ...]:
-        option = self.command.option("weight")
+    def weights(
+        self, levels: tuple[Level, ...], option_name: str, missing: str
+    ) -> tuple[tuple[int, str], ...]:
+        option = self.command.option(option_name)
         if option is None:
             return ()
         if len(option.words) != 1:
             raise InvalidSyntax(
-                "option weight() takes one stub", span=option.span, hint="weight(wt): wt1, wt2, ..."
+                f"option {option_name}() takes one stub",
+                span=option.span,
+                hint=f"{option_name}(wt): wt1, wt2, ... by level",
             )
         word = option.words[0]
         numbers = range(1, len(levels) + 2)
@@ -267,12 +201,12 @@ class _Resolver:
         if not found:
             wanted = ", ".join(f"{word.text}{number}" for number in numbers)
             raise VariableNotFound(
-                f"weight variables {word.text} not found",
+                missing.format(word.text),
                 span=word.span,
                 hint=f"the data have none of {wanted}, the weights by level",
             )
         for _, name in found:
-            self.check_numeric(name, word.span)
+            self.variables.check_numeric(name, word.span)
         return found
 
     def command_span(self, name: str) -> Span | None:
@@ -339,8 +273,41 @@ class _Resolver:
             )
         return int(option.numbers[0]), option.numbers[1]
 
-    def display(self) -> DisplayOptions:
-        return display_options(self.command)
+    def search(self, from_given: bool, constrained: bool) -> int | None:
+        option = self.command.option("search")
+        if option is None:
+            return None
+        tries = counts(option, "a number of starting values", 1, 10**6)
+        if len(tries) != 1:
+            raise InvalidSyntax("option search() takes one number", span=option.span)
+        if from_given:
+            self.notes.append("search() ignored: starting values are given by from()")
+            return None
+        if tries[0] > 1 and constrained:
+            raise InvalidSyntax("search() cannot be combined with constraints()", span=option.span)
+        return tries[0]
+
+    def gateaux(self, from_given: bool, rule: IntegrationRule) -> tuple[float, float, int] | None:
+        option = self.command.option("gateaux")
+        if option is None:
+            return None
+        if not from_given:
+            raise InvalidSyntax(
+                "gateaux can't be used without option from()",
+                span=option.span,
+                hint="from() gives the solution with one class less",
+            )
+        if not rule.discrete:
+            self.notes.append("gateaux() ignored: it needs ip(f) or ip(fn)")
+            return None
+        numbers = option.numbers
+        if len(numbers) != 3 or numbers[2] != int(numbers[2]) or numbers[2] < 2:
+            raise InvalidSyntax(
+                "option gateaux() takes two locations and a number of points, at least 2",
+                span=option.span,
+                hint="gateaux(-5 5 100)",
+            )
+        return numbers[0], numbers[1], int(numbers[2])
 
     def sample(self) -> Sample:
         command = self.command

@@ -30,8 +30,10 @@ class Masses:
     @property
     def covariance(self) -> FloatArray:
         """Covariance of the effects about the mean of the distribution."""
-        deviations = self.locations - (self.locations @ self.probabilities)[:, None]
-        return np.asarray((deviations * self.probabilities) @ deviations.T)
+        present = self.probabilities > 0.0
+        locations, weights = self.locations[:, present], self.probabilities[present]
+        deviations = locations - (locations @ weights)[:, None]
+        return np.asarray((deviations * weights) @ deviations.T)
 
 
 def level_masses(fit: Fit, level: Level) -> Masses:
@@ -50,8 +52,9 @@ def level_masses(fit: Fit, level: Level) -> Masses:
     weights = np.exp(log_odds - log_odds.max())
     probabilities = weights / weights.sum()
     if balanced(fit.spec):
-        # The last location makes the mean zero.
-        locations[:, -1] = -(locations[:, :-1] @ probabilities[:-1]) / probabilities[-1]
+        # The last location makes the mean zero; a class without mass has none.
+        moment = locations[:, :-1] @ probabilities[:-1]
+        locations[:, -1] = -moment / probabilities[-1] if probabilities[-1] > 0.0 else np.nan
     return Masses(probabilities, locations)
 
 

@@ -23,6 +23,7 @@ import numpy as np
 from gllamm_cli.errors import FileMissing, FileUnreadable, GllammError
 from gllamm_cli.fit.codec import decode, encode
 from gllamm_cli.fit.fit import Fit
+from gllamm_cli.model.names import ParameterName
 from gllamm_cli.model.spec import ModelSpec
 from gllamm_cli.stata.expression import Expression
 
@@ -97,15 +98,25 @@ def _decoded(document: dict[str, Any], path: Path) -> Fit:
 def _check_shapes(fit: Fit, path: Path) -> None:
     """Refuse arrays that do not belong to the parameters, before anything indexes them."""
     n = len(fit.names)
-    numbers = {effect.number for effect in fit.spec.latent}
     fits_together = (
         fit.estimates.shape == (n,)
         and fit.free.shape == (n,)
         and fit.free.dtype == np.bool_
         and fit.covariance.shape == (n, n)
-        and all(set(name.effects) <= numbers for name in fit.names)
+        and all(_refers_to_model(name, fit.spec) for name in fit.names)
     )
     if not fits_together:
         raise FileUnreadable(
             f"file {path} is damaged", hint="its arrays do not belong to its parameters"
         )
+
+
+def _refers_to_model(name: ParameterName, spec: ModelSpec) -> bool:
+    """Whether the latent variables, levels and classes a parameter names exist."""
+    effects = {effect.number: effect for effect in spec.latent}
+    levels = {level.number: level.latent[0] for level in spec.levels}
+    if name.block not in ("location", "odds"):
+        return set(name.effects) <= set(effects)
+    first, mass = name.effects
+    owner = (effects if name.block == "location" else levels).get(first)
+    return owner is not None and 1 <= mass <= owner.points

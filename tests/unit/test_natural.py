@@ -187,8 +187,10 @@ def test_extreme_log_odds_do_not_overflow():
     fit = published.mixture()
     estimates = fit.estimates.copy()
     estimates[3] = 2000.0
-    probabilities = numbers(replace(fit, estimates=estimates), NaturalKind.PROBABILITY)
-    assert probabilities == [1.0, 0.0]
+    fit = replace(fit, estimates=estimates)
+    assert numbers(fit, NaturalKind.PROBABILITY) == [1.0, 0.0]
+    assert numbers(fit, NaturalKind.VARIANCE) == [0.0]
+    assert math.isnan(numbers(fit, NaturalKind.LOCATION)[1])
 
 
 def test_structure_and_equation_for_the_scale():

@@ -114,6 +114,16 @@ def test_damaged_content(tmp_path, change):
     assert caught.value.rc == 610
 
 
+def test_a_class_that_does_not_exist(tmp_path):
+    path = tmp_path / "fit.json"
+    save_fit(published.mixture(), path)
+    document = json.loads(path.read_text())
+    document["fit"]["names"][2]["effects"] = [1, 3]
+    path.write_text(json.dumps(document))
+    with pytest.raises(FileUnreadable, match="is damaged"):
+        load_fit(path)
+
+
 @pytest.mark.parametrize(
     "content", [b"", b"{", b"[]", b'{"a": 1}', b"\xff\xfe\x00", b"[" * 100_000, b"<?xml?>"]
 )

@@ -1,8 +1,7 @@
 """gllamm for the shell and for Python: generalized linear latent and mixed models.
 
->>> import gllamm_cli
->>> session = gllamm_cli.Session(gllamm_cli.read_dataset("jsp.dta"))
->>> session.run("gllamm math5 math3, i(school) adapt")
+    fit = gllamm_cli.gllamm("math5 math3, i(school) adapt", "jsp.dta")
+    print(gllamm_cli.render_fit(fit))
 
 Names are loaded when first used, so that asking for the version is quick.
 """
@@ -24,6 +23,7 @@ if TYPE_CHECKING:
     from gllamm_cli.report.json import results_json as results_json
     from gllamm_cli.report.text import render_fit as render_fit
     from gllamm_cli.session import Session as Session
+    from gllamm_cli.session import gllamm as gllamm
 
 __version__ = "0.1.0"
 
@@ -33,6 +33,7 @@ _HOMES = {
     "GllammError": "errors",
     "Session": "session",
     "fit_model": "fit.estimator",
+    "gllamm": "session",
     "load_fit": "fit.store",
     "natural_estimates": "fit.natural",
     "read_dataset": "data",

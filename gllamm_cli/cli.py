@@ -7,8 +7,10 @@ status 1; wrong usage of the command line itself is status 2.
 from __future__ import annotations
 
 import errno
+import io
 import os
 import re
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -20,9 +22,12 @@ from gllamm_cli import __version__
 from gllamm_cli.errors import GllammError, InvalidSyntax
 
 if TYPE_CHECKING:
+    from gllamm_cli.data import Dataset
     from gllamm_cli.fit.fit import Fit
 
 STANDARD_OUTPUT = "-"
+MOST_RENAMED = 5
+"""Number of renamed variables that are listed."""
 
 GROUP_EXAMPLE = """\b
   gllamm-py fit jsp.dta "gllamm math5 math3, i(school) adapt\""""
@@ -64,7 +69,8 @@ def _errors_reported() -> Iterator[None]:
         message = _file_error(error)
     else:
         return
-    click.echo(message, err=True)
+    first, rest = message.split("\n", 1)
+    click.echo(f"{click.style(first, fg='red')}\n{rest}", err=True)
     raise click.exceptions.Exit(1)
 
 
@@ -122,6 +128,8 @@ def fit(
     Results are printed as gllamm prints them. The exit status is 0 if there are
     results, even if convergence was not achieved, and 1 after an error.
     """
+    from gllamm_cli.report.text import NOT_CONVERGED, lacks_convergence
+
     with _errors_reported():
         for file in (json_file, save_file):
             _check_writable(file)
@@ -132,8 +140,8 @@ def fit(
         ]
         silent = quiet or json_file == STANDARD_OUTPUT
         fitted = _fit(data, definitions, command, threads=threads, silent=silent)
-        if silent and not fitted.converged:
-            click.echo("convergence not achieved", err=True)
+        if silent and lacks_convergence(fitted):
+            click.echo(NOT_CONVERGED, err=True)
         _write_files(fitted, json_file, save_file)
 
 
@@ -157,7 +165,7 @@ def _fit(
 ) -> Fit:
     """Run the statements, show what they give, and return the last fit."""
     from gllamm_cli.report.terminal import Silence, Watcher, error_terminal, standard_output
-    from gllamm_cli.report.text import fit_lines
+    from gllamm_cli.report.text import fit_lines, note_lines
     from gllamm_cli.session import Estimated, Session
 
     statements = _in_order(definitions, command)
@@ -165,6 +173,7 @@ def _fit(
     watcher = Watcher(output, terminal)
     session = Session(threads=threads, listener=watcher)
     session.use(data)
+    output.lines(note_lines(_renamed(session.data)))
     last: Fit | None = None
     try:
         for statement in statements:
@@ -179,6 +188,15 @@ def _fit(
         watcher.close()
     assert last is not None, "a model either fails or gives a fit"
     return last
+
+
+def _renamed(dataset: Dataset) -> Iterator[str]:
+    """Say how variables are called whose names in the file are not Stata's."""
+    for old, new in dataset.renamed[:MOST_RENAMED]:
+        yield f"variable {old} of the file is called {new}"
+    more = len(dataset.renamed) - MOST_RENAMED
+    if more > 0:
+        yield f"{more} more variables have new names"
 
 
 def _check_writable(file: str | None) -> None:
@@ -240,4 +258,8 @@ def replay(file: str, options: str, json_file: str | None) -> None:
 
 def main() -> None:
     """Run the command line."""
+    # Names of variables may have letters the terminal lacks: show those as escapes.
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
     cli(prog_name="gllamm-py")

@@ -34,6 +34,8 @@ from gllamm_cli.stata.varlist import expand_varlist
 from gllamm_cli.stata.xi import expand_command, expand_xi
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from gllamm_cli.data import Dataset
     from gllamm_cli.fit.fit import Fit, IterationRecord
 
@@ -93,6 +95,41 @@ def parse(text: str) -> Statement:
 def is_model(text: str) -> bool:
     """Whether a statement asks for an estimation or for its results."""
     return isinstance(parse(text), GllammCommand | ReplayCommand)
+
+
+def gllamm(
+    command: str,
+    data: Dataset | pd.DataFrame | str | os.PathLike[str],
+    *,
+    threads: int | None = None,
+) -> Fit:
+    """Fit a model and return the fit; definitions may precede it in ``command``.
+
+    Parameters
+    ----------
+    data
+        A pandas table, a data set, or the name of a file.
+
+    Raises
+    ------
+    GllammError
+        What the command line would print in red.
+    NoEstimates
+        The command holds no model.
+    """
+    from gllamm_cli.data import Dataset
+
+    session = Session(threads=threads)
+    if isinstance(data, Dataset):
+        session.dataset = data
+    elif isinstance(data, str | os.PathLike):
+        session.use(data)
+    else:
+        session.dataset = Dataset.from_frame(data)
+    fits = [outcome.fit for outcome in session.run(command) if isinstance(outcome, Estimated)]
+    if not fits:
+        raise NoEstimates("nothing to fit: the command holds no model")
+    return fits[-1]
 
 
 class Session:
@@ -161,7 +198,7 @@ class Session:
                 yield self._replay(text, statement)
                 return
             case Equation():
-                names = self._data().names
+                names = self.data.names
                 self.equations[statement.name] = expand_varlist(statement.items, names)
             case ConstraintDefinition():
                 self.constraints[statement.number] = statement
@@ -170,17 +207,19 @@ class Session:
                     statement.value, self.matrices, self._stored_matrices()
                 )
             case Generate():
-                self.dataset, notes = generate(statement, self._data(), random=self._random)
+                self.dataset, notes = generate(statement, self.data, random=self._random)
                 yield Noted(text, notes)
                 return
             case XiExpand():
-                expansion = expand_xi(statement.terms, self._data())
+                expansion = expand_xi(statement.terms, self.data)
                 self.dataset = expansion.dataset
                 yield Noted(text, expansion.notes)
                 return
         yield Noted(text)
 
-    def _data(self) -> Dataset:
+    @property
+    def data(self) -> Dataset:
+        """The data in memory; r(111) if there are none."""
         if self.dataset is None:
             raise VariableNotFound("no variables defined", hint="read data first")
         return self.dataset
@@ -199,7 +238,7 @@ class Session:
         # Imported late: showing a saved fit needs no engine.
         from gllamm_cli.fit.estimator import fit_model
 
-        command, dataset, notes = expand_command(command, self._data())
+        command, dataset, notes = expand_command(command, self.data)
         self.dataset = dataset
         if notes:
             yield Noted(text, notes)

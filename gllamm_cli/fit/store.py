@@ -1,6 +1,6 @@
 """Fits in files: saved to be shown again or to start from, without the data.
 
-One JSON document in UTF-8:
+One JSON document, letters outside ASCII escaped:
 
     {"format": "gllamm-py fit", "schema": 1, "fit": {...}}
 
@@ -42,7 +42,7 @@ def save_fit(fit: Fit, path: str | os.PathLike[str]) -> None:
         The file cannot be written.
     """
     document = {"format": FORMAT, "schema": SCHEMA, "fit": encode(fit)}
-    text = json.dumps(document, ensure_ascii=False, allow_nan=False)
+    text = json.dumps(document, allow_nan=False)
     Path(path).write_text(f"{text}\n", encoding="utf-8")
 
 

@@ -67,7 +67,7 @@ def results(fit: Fit, *, level: float = 95.0) -> dict[str, Any]:
 
 def results_json(fit: Fit, *, level: float = 95.0) -> str:
     """Return the results of a fit as one JSON object, without a final newline."""
-    return json.dumps(results(fit, level=level), indent=1, ensure_ascii=False, allow_nan=False)
+    return json.dumps(results(fit, level=level), indent=1, allow_nan=False)
 
 
 def _number(value: float | None) -> float | None:

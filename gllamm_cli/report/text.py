@@ -49,11 +49,16 @@ def note_lines(notes: Iterable[str]) -> Iterator[str]:
     return (f"note: {note}" for note in notes)
 
 
+def lacks_convergence(fit: Fit) -> bool:
+    """Whether a maximisation was asked for and did not arrive."""
+    return fit.spec.purpose in (Purpose.FIT, Purpose.FIXED_ONLY) and not fit.converged
+
+
 def _preamble(fit: Fit) -> Iterator[str]:
     if fit.spec.purpose is Purpose.EVALUATE:
         word = "log likelihood" if fit.spec.adaptive else "log-likelihood"
         yield f"{word} = {display(fit.log_likelihood)}"
-    elif not fit.converged:
+    elif lacks_convergence(fit):
         yield NOT_CONVERGED
 
 

@@ -80,6 +80,37 @@ def test_not_converged_is_said_and_is_no_error(data):
     assert text.count("convergence not achieved") == 1
 
 
+def test_eval_and_noest_are_no_failures_to_converge(data):
+    for purpose in ("eval from(a) copy", "noest"):
+        command = f"matrix a = (1, .5, 0, 1); {MODEL} {purpose}"
+        result = run("fit", data, command, "--json", "-")
+        assert (result.exit_code, result.stderr) == (0, ""), purpose
+        assert "convergence" not in run("fit", data, command).stdout
+
+
+def test_new_names_of_variables_are_told(tmp_path):
+    lines = write_clusters(tmp_path / "clusters.csv").read_text().split("\n", 1)
+    path = tmp_path / "odd.csv"
+    path.write_text("id,town,first.x,y,pass,group,name\n" + lines[1])
+    result = run("fit", str(path), "y first_x, i(id) nolog")
+    assert result.stdout.startswith("note: variable first.x of the file is called first_x\n")
+
+
+def test_letters_the_terminal_lacks_are_escaped(tmp_path):
+    lines = write_clusters(tmp_path / "clusters.csv").read_text().split("\n", 1)
+    path = tmp_path / "odd.csv"
+    path.write_text("id,town,größe,y,pass,group,name\n" + lines[1], encoding="utf-8")
+    environment = {**os.environ, "PYTHONIOENCODING": "ascii"}
+    for extra in ([], ["--json", "-"]):
+        process = subprocess.run(
+            [sys.executable, "-m", "gllamm_cli", "fit", str(path), "y größe, i(id)", *extra],
+            capture_output=True,
+            text=True,
+            env=environment,
+        )
+        assert (process.returncode, process.stderr) == (0, "")
+
+
 def test_json_on_standard_output_comes_alone(data):
     result = run("fit", data, MODEL, "--json", "-")
     assert json.loads(result.stdout)["depvar"] == "y"

@@ -5,6 +5,7 @@ import published
 import pytest
 from tables import write_clusters
 
+import gllamm_cli
 from gllamm_cli.errors import (
     GllammError,
     NoEstimates,
@@ -76,7 +77,7 @@ def test_definitions_reach_the_model(session):
     k = fit.index("id1_1", "one")
     assert fit.estimates[k] == pytest.approx(0.7)
     assert not fit.free[k]
-    assert fit.constraint_text == ("[id1_1]one = 0.7",)
+    assert fit.constraint_text == ("[id1_1]one = .7",)
 
 
 def test_stored_estimates_are_a_matrix_with_names(session):
@@ -184,3 +185,15 @@ def test_time_for_reading_counts(tmp_path):
     timing = outcome.fit.timing
     assert timing["read"] > 0
     assert timing["total"] > timing["read"]
+
+
+def test_one_call_fits_a_table_a_file_or_a_data_set(tmp_path, data):
+    path = write_clusters(tmp_path / "clusters.csv")
+    fits = [
+        gllamm_cli.gllamm(f"gen one = 1; {MODEL}", source, threads=1)
+        for source in (str(path), path, data, data.frame)
+    ]
+    for fit in fits:
+        assert fit.log_likelihood == pytest.approx(fits[0].log_likelihood, abs=1e-9)
+    with pytest.raises(NoEstimates, match="holds no model"):
+        gllamm_cli.gllamm("eq a: x", data)

@@ -16,7 +16,8 @@ import numpy as np
 
 from gllamm_cli.errors import NoEstimates, UnknownCommand, VariableNotFound
 from gllamm_cli.model.resolve import Definitions, resolve, resolve_replay
-from gllamm_cli.model.spec import DisplayOptions, Purpose, Request
+from gllamm_cli.model.spec import DisplayOptions, Request
+from gllamm_cli.report.text import nothing_estimated
 from gllamm_cli.stata.command import GllammCommand, ReplayCommand, parse_gllamm
 from gllamm_cli.stata.definitions import (
     ConstraintDefinition,
@@ -254,14 +255,15 @@ class Session:
         yield Estimated(text, fit, request.display)
 
     def _keep(self, fit: Fit) -> None:
-        """Make a fit the last one; after ``noest`` only its starting values are kept."""
-        if fit.spec.purpose is not Purpose.SET_UP:
+        """Make a fit the last one; a model that was only set up leaves its starting values."""
+        if not nothing_estimated(fit):
             self.fit = fit
             return
         names = tuple((name.equation, name.name) for name in fit.names)
-        n_fixed = len(fit.extra["M_initf"])
-        self.matrices["M_initf"] = NamedMatrix.row(fit.extra["M_initf"], names[:n_fixed])
-        self.matrices["M_initr"] = NamedMatrix.row(fit.extra["M_initr"], names[n_fixed:])
+        n_fixed = len(fit.extra.get("M_initf", ()))
+        for matrix, of_part in (("M_initf", names[:n_fixed]), ("M_initr", names[n_fixed:])):
+            if matrix in fit.extra:
+                self.matrices[matrix] = NamedMatrix.row(fit.extra[matrix], of_part)
 
     def _replay(self, text: str, command: ReplayCommand) -> Estimated:
         if self.fit is None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from gllamm_cli.report.format import format_g
 
 if TYPE_CHECKING:
-    from gllamm_cli.estimate.records import IterationRecord
+    from gllamm_cli.fit.fit import IterationRecord
 
 ADAPTIVE = "adaptive"
 

@@ -59,6 +59,8 @@ def results(fit: Fit, *, level: float = 95.0) -> dict[str, Any]:
         ],
         "timing": {name: _number(seconds) for name, seconds in fit.timing.items()},
     }
+    if "gateaux" in fit.extra:
+        content["gateaux"] = _number(fit.extra["gateaux"])
     test = reference_test(fit)
     if test is not None:
         content["lr_test"] = {"chi2": _number(test.chi2), "df": test.df, "p": _number(test.p)}

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from rich.console import Console
     from rich.progress import Progress, TaskID
 
-    from gllamm_cli.estimate.records import IterationRecord
+    from gllamm_cli.fit.fit import IterationRecord
     from gllamm_cli.model.spec import Request
 
 STYLES = (

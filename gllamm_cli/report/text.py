@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 NOT_CONVERGED = "convergence not achieved"
 HEADER_WIDTH = 48
+GATEAUX = "gateaux"
+"""Extra result of ``gateaux()`` with ``lf0()``: gain in log likelihood from a new mass."""
 
 
 def render_fit(fit: Fit, options: DisplayOptions | None = None) -> str:
@@ -29,7 +31,7 @@ def render_fit(fit: Fit, options: DisplayOptions | None = None) -> str:
 
 def fit_lines(fit: Fit, options: DisplayOptions) -> list[str]:
     """Lines of ``render_fit``."""
-    if fit.spec.purpose is Purpose.SET_UP or not options.display:
+    if nothing_estimated(fit) or not options.display:
         return list(note_lines(fit.notes))
     lines = list(_preamble(fit))
     lines += _units(fit)
@@ -49,12 +51,21 @@ def note_lines(notes: Iterable[str]) -> Iterator[str]:
     return (f"note: {note}" for note in notes)
 
 
+def nothing_estimated(fit: Fit) -> bool:
+    """Whether the model was only set up: after ``noest``, or if ``gateaux()`` found no new mass."""
+    no_new_mass = fit.spec.gateaux is not None and not fit.iterations
+    return fit.spec.purpose is Purpose.SET_UP or (fit.spec.purpose is Purpose.FIT and no_new_mass)
+
+
 def lacks_convergence(fit: Fit) -> bool:
     """Whether a maximisation was asked for and did not arrive."""
-    return fit.spec.purpose in (Purpose.FIT, Purpose.FIXED_ONLY) and not fit.converged
+    maximised = fit.spec.purpose in (Purpose.FIT, Purpose.FIXED_ONLY)
+    return maximised and not fit.converged and not nothing_estimated(fit)
 
 
 def _preamble(fit: Fit) -> Iterator[str]:
+    if GATEAUX in fit.extra:
+        yield f"maximum gateaux derivative is {display(fit.extra[GATEAUX])}"
     if fit.spec.purpose is Purpose.EVALUATE:
         word = "log likelihood" if fit.spec.adaptive else "log-likelihood"
         yield f"{word} = {display(fit.log_likelihood)}"

@@ -123,6 +123,27 @@ def test_noest_leaves_starting_values_and_the_last_fit(session):
     assert session.matrices["M_initr"].values.shape == (1, 1)
 
 
+def test_no_new_mass_keeps_the_last_fit(session):
+    session.run("gllamm y x, i(id) ip(f) nip(2); matrix a = e(b)")
+    kept = session.fit
+    (outcome,) = session.run("gllamm y x, i(id) ip(f) nip(3) from(a) lf0(5 0) gateaux(-1 1 3)")
+    assert session.fit is kept
+    text = gllamm_cli.render_fit(outcome.fit)
+    assert text.startswith("note: maximum gateaux derivative less than 0.00001")
+    assert "gllamm model" not in text
+
+
+def test_a_new_mass_is_announced(session):
+    session.run("gllamm y x, i(id) ip(f) nip(2); matrix a = e(b)")
+    ll = session.fit.log_likelihood
+    (outcome,) = session.run(
+        f"gllamm y x, i(id) ip(f) nip(3) from(a) lf0(5 {ll - 1:.10f}) gateaux(-1 1 3)"
+    )
+    assert session.fit is outcome.fit
+    first = gllamm_cli.render_fit(outcome.fit).splitlines()[0]
+    assert first.startswith("maximum gateaux derivative is ")
+
+
 def test_xi_notes_come_before_the_fit(session):
     noted, estimated = session.run("xi: gllamm y x i.group, i(id)")
     assert isinstance(noted, Noted)

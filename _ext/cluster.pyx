@@ -19,7 +19,7 @@ from cython.parallel cimport prange, threadid
 from libc.stdlib cimport calloc, free
 
 from density cimport (
-    GAMMA, GAUSSIAN, LINKS, NOMINAL, ORDINAL, SCALED_LOGIT, SCALED_PROBIT,
+    COMPOSITE, GAMMA, GAUSSIAN, LINKS, NOMINAL, ORDINAL, SCALED_LOGIT, SCALED_PROBIT,
 )
 from integrate cimport evaluate_cluster
 from model cimport (
@@ -35,6 +35,8 @@ LARGEST_LEVEL = MAX_LEVELS - 1
 def needed_channels(int kind):
     """Auxiliary predictors without which the density of a kind of row cannot be computed."""
     cdef int family = kind // LINKS, link = kind % LINKS
+    if family >= COMPOSITE:
+        family -= COMPOSITE
     if family == ORDINAL:
         return [LOWER, UPPER]
     if family == GAUSSIAN or family == GAMMA or link == SCALED_PROBIT:
@@ -69,6 +71,8 @@ cdef class Kernel:
         variables of the level).
     blocks : (B + 1,) int64
         Borders of the blocks of top-level clusters that are summed together.
+    composite : (part, portion, weight), optional
+        Composite links: (N,) int32, (N, parts), (N,); see ``density.pxd``.
     """
 
     cdef Model model
@@ -82,7 +86,7 @@ cdef class Kernel:
         const long long[::1] row_start, const int[::1] column, const double[::1] value,
         const long long[::1] entry_start,
         const long long[::1] pair_start, const int[::1] pair_latent,
-        auxiliary, int n_aux, levels, const long long[::1] blocks,
+        auxiliary, int n_aux, levels, const long long[::1] blocks, composite=None,
     ):
         cdef Model *g = &self.model
         cdef Index n = y.shape[0], below = 0, i
@@ -136,6 +140,10 @@ cdef class Kernel:
             for channel in needed_channels(code):
                 if g.aux_start[channel] == NULL:
                     raise ValueError(f"rows of kind {code} need auxiliary predictor {channel}")
+        if composite is not None:
+            self.set_composite(composite[0], composite[1], composite[2])
+        elif np.asarray(kind).max() >= COMPOSITE * LINKS:
+            raise ValueError("composite rows need the parts of their composites")
         g.n_aux = n_aux
         g.n_parameters = g.n_pairs + n_aux
         g.n_levels = len(levels) + 1
@@ -160,6 +168,20 @@ cdef class Kernel:
         g.n_latent = below
         if first_below(g, g.n_levels, g.level[g.n_levels].n_units, 1) != n:
             raise ValueError("clusters do not cover the rows")
+
+    cdef set_composite(self, part_, portion_, weight_):
+        """Point the model at the parts of composite links."""
+        cdef Model *g = &self.model
+        cdef const int[::1] part = part_
+        cdef const double[:, ::1] portion = portion_
+        cdef const double[::1] weight = weight_
+        if not part.shape[0] == portion.shape[0] == weight.shape[0] == g.n_rows:
+            raise ValueError("composite arrays do not fit the rows")
+        self.keep.extend([part, portion, weight])
+        g.n_parts = portion.shape[1]
+        g.part = &part[0]
+        g.portion = &portion[0, 0]
+        g.part_weight = &weight[0]
 
     @property
     def n_parameters(self):

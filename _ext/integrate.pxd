@@ -40,7 +40,7 @@ are constant within a node.
 from libc.math cimport INFINITY, exp, isfinite, log
 from libc.string cimport memset
 
-from density cimport Block, density_block
+from density cimport COMPOSITE, LINKS, Block, density_block
 from model cimport (
     CHUNK, Index, Level, Model, Work, entry_size, first_below, first_entry, moment_size, packed,
 )
@@ -113,11 +113,16 @@ cdef inline void linear_coefficients(
 
 
 cdef inline Index run_end(const Model *g, Index start, Index end, Index step) noexcept nogil:
-    """End of a run of at most ``step`` rows of one kind that does not split a group."""
+    """End of a run of at most ``step`` rows of one kind that does not split a group.
+
+    The rows of a composite may be of several kinds.
+    """
     cdef Index stop = start + 1
-    while stop < end and g.kind[stop] == g.kind[start] and (
-        stop < start + step or g.entry_start[stop + 1] - g.entry_start[stop] > 1
-    ):
+    cdef int composite = COMPOSITE * LINKS
+    while stop < end and (
+        g.kind[stop] == g.kind[start]
+        or (g.kind[stop] >= composite and g.kind[start] >= composite)
+    ) and (stop < start + step or g.entry_start[stop + 1] - g.entry_start[stop] > 1):
         stop += 1
     return stop
 
@@ -164,6 +169,7 @@ cdef inline void evaluate_rows(
     for c in range(3):
         block.aux[c] = NULL
     block.n_nodes = R
+    block.n_parts = g.n_parts
     block.nu = w.nu
     block.f = w.f
     block.f1 = w.f1
@@ -178,6 +184,11 @@ cdef inline void evaluate_rows(
         block.constant = g.constant + start
         block.gamma_terms = g.gamma_terms + 3 * start if g.gamma_terms != NULL else NULL
         block.entry_start = g.entry_start + start
+        if g.part != NULL:
+            block.kind = g.kind + start
+            block.part = g.part + start
+            block.portion = g.portion + start * g.n_parts
+            block.part_weight = g.part_weight + start
         block.f2 = w.f2 + entry
         for t in range(g.n_channels):
             c = g.channel[t]

@@ -68,6 +68,11 @@ cdef struct Model:
     const int *column
     const double *value
     const long long *entry_start  # (n_rows + 1)
+    # Composite links, see density.pxd; NULL without.
+    Index n_parts
+    const int *part
+    const double *portion
+    const double *part_weight
     const long long *pair_start   # pairs of column c: pair_start[c]..pair_start[c+1]
     const int *pair_latent
     const double *coefficient     # h

@@ -30,6 +30,7 @@ class Kernel:
         n_aux: int,
         levels: Sequence[tuple[_Int64, _Float, _Float, int]],
         blocks: _Int64,
+        composite: tuple[_Int32, _Float, _Float] | None = None,
     ) -> None: ...
     @property
     def n_parameters(self) -> int: ...

@@ -14,7 +14,7 @@ from gllamm_cli.estimate.adapt import Placement
 from gllamm_cli.estimate.masses import Masses, evaluate_masses
 from gllamm_cli.model.constraints import Reduction
 from gllamm_cli.model.design import Design
-from gllamm_cli.model.families import FAMILY_BY_NAME, LINK_CODES
+from gllamm_cli.model.families import COMPOSITE_CODE, FAMILY_BY_NAME, LINK_CODES
 from gllamm_cli.model.parameters import Parameters
 
 FloatArray = NDArray[np.float64]
@@ -74,7 +74,7 @@ class Engine:
         self.parameters = parameters
         self.threads = threads or available_threads()
         gamma = FAMILY_BY_NAME["gamma"].code
-        self._has_gamma = bool((design.kind // LINK_CODES == gamma).any())
+        self._has_gamma = bool((design.kind // LINK_CODES % COMPOSITE_CODE == gamma).any())
         start, column, value = design.sparse_rows(parameters.columns)
         pairs_per_column = np.bincount(parameters.pair_column, minlength=len(parameters.columns))
         self._n_odds = [
@@ -106,6 +106,9 @@ class Engine:
                 for level, n_odds in zip(design.levels, self._n_odds, strict=True)
             ],
             design.blocks,
+            None
+            if design.composite is None
+            else (design.composite.part, design.composite.portion, design.composite.weight),
         )
 
     def _call(

@@ -53,6 +53,7 @@ def _working_responses(design: Design) -> tuple[FloatArray, NDArray[np.bool_]]:
     usable = np.zeros(design.n_rows, dtype=bool)
     for family in FAMILIES:
         for link in LINKS:
+            # Parts of composites have no response of their own: they start at zero.
             code = family.code * LINK_CODES + link.code
             here = (design.kind == code) & (design.total_weight > 0)
             if link.ordinal or link.nominal or not here.any():

@@ -8,6 +8,7 @@ higher ids, so identifiers need only be unique within the next level up.
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -144,7 +145,8 @@ def _sort(spec: ModelSpec, dataset: Dataset, rows: IndexArray, number: IndexArra
     keys: list[NDArray[np.float64] | IndexArray] = [np.arange(len(rows))]
     if spec.choice_sets is not None:
         keys.append(dataset.column(spec.choice_sets.unit)[rows])
-    keys.append(number)
+    # The rows of a composite stay together even if they are of several kinds.
+    keys.append(number if spec.composite is None else dataset.column(spec.composite.unit)[rows])
     keys.extend(dataset.column(level.unit)[rows] for level in spec.levels)
     return np.lexsort(keys)
 
@@ -264,6 +266,13 @@ def build_design(spec: ModelSpec, dataset: Dataset) -> tuple[Design, ModelSpec, 
     if responses.indicators and spec.offset:
         # gllamm adds the offset to the first linear predictor only.
         offset = offset * responses.indicators[spec.blocks[0].indicator or ""]
+    row_weight = _weight_of_choice(row_weight, responses.y, responses.entry_start, spec)
+    row_total = _weight_of_choice(row_total, responses.y, responses.entry_start, spec)
+    composite = responses.composite
+    if composite is not None:
+        # Weights belong to the likelihoods inside a group, not to its rows.
+        composite = replace(composite, weight=row_weight, total_weight=row_total)
+        row_weight = row_total = np.ones(len(rows))
     design = Design(
         kind=responses.kind,
         rows=rows,
@@ -271,8 +280,8 @@ def build_design(spec: ModelSpec, dataset: Dataset) -> tuple[Design, ModelSpec, 
         y=responses.y,
         denominator=responses.denominator,
         offset=offset,
-        row_weight=_weight_of_choice(row_weight, responses.y, responses.entry_start),
-        total_weight=_weight_of_choice(row_total, responses.y, responses.entry_start),
+        row_weight=row_weight,
+        total_weight=row_total,
         frequency=frequency,
         variables={**{name: column(name) for name in _variables(spec)}, **responses.indicators},
         scale_variables=spec.scale_variables if spec.has_scale else (),
@@ -281,6 +290,7 @@ def build_design(spec: ModelSpec, dataset: Dataset) -> tuple[Design, ModelSpec, 
         natural_scale=spec.natural_scale,
         ordinal=responses.ordinal,
         cluster=_clusters(spec, column, starts),
+        composite=composite,
     )
     return design, spec, tuple(notes)
 
@@ -312,8 +322,12 @@ def _frequency_totals(levels: tuple[DesignLevel, ...]) -> tuple[float, ...]:
     return tuple(totals)
 
 
-def _weight_of_choice(weight: FloatArray, y: FloatArray, entry_start: IndexArray) -> FloatArray:
+def _weight_of_choice(
+    weight: FloatArray, y: FloatArray, entry_start: IndexArray, spec: ModelSpec
+) -> FloatArray:
     """Give every row of a choice set the weight of its chosen row."""
+    if spec.composite is not None:
+        return weight
     start = np.flatnonzero(np.diff(entry_start) == 1)
     if len(start) == len(weight):
         return weight

@@ -16,7 +16,7 @@ from gllamm_cli.model.auxiliary import (
     scale_predictor,
     threshold_predictor,
 )
-from gllamm_cli.model.families import FAMILIES, LINK_CODES, Domain
+from gllamm_cli.model.families import COMPOSITE_CODE, FAMILIES, LINK_CODES, Domain
 from gllamm_cli.model.quadrature import Rule, product_rule
 from gllamm_cli.model.structure import Column, as_column
 
@@ -64,6 +64,21 @@ class DesignLevel:
         return len(self.weight)
 
 
+@dataclass(frozen=True, slots=True)
+class CompositeRows:
+    """Composite links of N rows.
+
+    ``part`` (N,) is the composite whose likelihood a row has, from 1 (0: none);
+    ``portion`` (N, parts) are the weights of its mean in each composite, ``weight``
+    (N,) and ``total_weight`` (N,) the frequency weights of the likelihoods.
+    """
+
+    part: NDArray[np.int32]
+    portion: FloatArray
+    weight: FloatArray
+    total_weight: FloatArray
+
+
 @dataclass(frozen=True)
 class Design:
     """The estimation sample as sorted, contiguous arrays; N rows.
@@ -86,6 +101,8 @@ class Design:
         Product of the frequency weights alone.
     cluster : (top-level units,), optional
         Larger clusters for robust standard errors.
+    composite
+        Composite links; the weights of their rows are in it, not in ``row_weight``.
     variables : dict
         Every variable of the predictors, each (N,).
     scale_variables
@@ -116,13 +133,14 @@ class Design:
     natural_scale: bool = False
     ordinal: tuple[OrdinalRows, ...] = ()
     cluster: FloatArray | None = None
+    composite: CompositeRows | None = None
 
     @cached_property
     def constant(self) -> FloatArray:
         """Part of the log density that depends on the response only."""
         constant = np.zeros_like(self.y)
         for family in FAMILIES:
-            here = self.kind // LINK_CODES == family.code
+            here = self.kind // LINK_CODES % COMPOSITE_CODE == family.code
             if not here.any():
                 continue
             n, y = self.denominator[here], self.y[here]
@@ -206,4 +224,7 @@ class Design:
             self.frequency[first[:-1]],
         )
         # Built afresh: cached blocks belong to the clusters.
-        return replace(self, row_weight=self.total_weight, levels=(level,))
+        composite = self.composite
+        if composite is not None:
+            composite = replace(composite, weight=composite.total_weight)
+        return replace(self, row_weight=self.total_weight, levels=(level,), composite=composite)

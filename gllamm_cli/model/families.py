@@ -121,6 +121,8 @@ FAMILIES = (
 ORDINAL_CODE = 4
 NOMINAL_CODE = 5
 """Codes of the families that ordinal and nominal links bring with them."""
+COMPOSITE_CODE = 8
+"""Added to the code of the family of a row that is part of a composite."""
 
 LINKS = (
     Link(0, "ident", (("identity", 2),), _identity, REAL),

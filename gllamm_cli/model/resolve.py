@@ -30,7 +30,7 @@ from gllamm_cli.stata.varlist import expand_varlist, find_variable
 if TYPE_CHECKING:
     from gllamm_cli.data import Dataset
 
-NOT_YET = ("composite", "prior")
+NOT_YET = ("prior",)
 """Options of gllamm that are refused."""
 
 LEVEL_BOUNDS = (10.0, 99.99)
@@ -107,6 +107,7 @@ class _Resolver:
             thresholds=response.thresholds,
             choice_sets=response.choice_sets,
             base_category=response.base_category,
+            composite=response.composite,
             levels=levels,
             offset=offset,
             correlated=self.correlated(levels, rule),

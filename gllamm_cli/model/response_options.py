@@ -15,7 +15,7 @@ from gllamm_cli.model.families import (
     find_link,
 )
 from gllamm_cli.model.latent import equation_variables
-from gllamm_cli.model.spec import CONSTANT, ChoiceSets, Response, Thresholds
+from gllamm_cli.model.spec import CONSTANT, ChoiceSets, Composite, Response, Thresholds
 from gllamm_cli.stata.command import GllammCommand
 from gllamm_cli.stata.varlist import expand_varlist, find_variable
 
@@ -79,6 +79,7 @@ class ResponsePart:
     natural_scale: bool = False
     choice_sets: ChoiceSets | None = None
     base_category: float | None = None
+    composite: Composite | None = None
     ordinal: bool = False
     notes: tuple[str, ...] = field(default=())
 
@@ -207,6 +208,29 @@ def _choice_sets(
     return ChoiceSets(unit, chosen, by_alternative)
 
 
+def _composite(
+    command: GllammCommand, variables: Variables, links: tuple[Link, ...]
+) -> Composite | None:
+    option = command.option("composite")
+    if option is None:
+        return None
+    names = expand_varlist(option.items, variables.names)
+    if len(names) < 3:
+        raise InvalidSyntax(
+            "option composite() takes at least three variables",
+            span=option.span,
+            hint="composite(group indicator weight1 weight2 ...)",
+        )
+    for name in names:
+        variables.check_numeric(name, option.span)
+    wrong = [link for link in links if link.ordinal or link.nominal or link.has_scale]
+    if wrong:
+        raise InvalidSyntax(
+            f"composite() cannot be combined with link({wrong[0].name})", span=option.span
+        )
+    return Composite(names[0], names[1], names[2:])
+
+
 def _base_category(
     command: GllammCommand, links: tuple[Link, ...], notes: list[str]
 ) -> float | None:
@@ -287,6 +311,7 @@ def resolve_response(command: GllammCommand, variables: Variables) -> ResponsePa
         natural_scale=natural and has_scale,
         choice_sets=_choice_sets(command, variables, links),
         base_category=_base_category(command, links, notes),
+        composite=_composite(command, variables, links),
         ordinal=bool(ordinal),
         notes=tuple(notes),
     )

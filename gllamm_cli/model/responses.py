@@ -14,7 +14,15 @@ from numpy.typing import NDArray
 
 from gllamm_cli.errors import InvalidResponse, InvalidSyntax
 from gllamm_cli.model.auxiliary import OrdinalRows
-from gllamm_cli.model.families import FAMILY_BY_NAME, LINK_BY_NAME, Domain, kind
+from gllamm_cli.model.design import CompositeRows
+from gllamm_cli.model.families import (
+    COMPOSITE_CODE,
+    FAMILY_BY_NAME,
+    LINK_BY_NAME,
+    LINK_CODES,
+    Domain,
+    kind,
+)
 from gllamm_cli.model.spec import CONSTANT, FixedBlock, ModelSpec, Response, Thresholds
 
 FloatArray = NDArray[np.float64]
@@ -114,6 +122,8 @@ class ResponseRows:
         Rows of ordinal responses.
     indicators
         Columns that select the coefficients of nominal categories.
+    composite
+        Parts and portions of composite links; their weights are still one.
     notes
         Odd values.
     """
@@ -125,6 +135,7 @@ class ResponseRows:
     entry_start: IndexArray
     ordinal: tuple[OrdinalRows, ...]
     indicators: dict[str, FloatArray]
+    composite: CompositeRows | None
     notes: tuple[str, ...]
 
 
@@ -208,6 +219,40 @@ def _choices(
     return chosen.astype(np.float64), np.arange(len(id_)) - np.repeat(start, size) + 1
 
 
+def _composite(
+    spec: ModelSpec, column: Column, unit_start: IndexArray, n: int
+) -> tuple[CompositeRows | None, IndexArray]:
+    """Composite links, and the place of each row in its group (N,)."""
+    place = np.ones(n, dtype=np.int64)
+    option = spec.composite
+    if option is None:
+        return None, place
+    id_ = column(option.unit)
+    new = np.ones(n, dtype=bool)
+    new[1:] = id_[1:] != id_[:-1]
+    new[unit_start] = True
+    start = np.flatnonzero(new)
+    place = np.arange(n) - np.repeat(start, np.diff(np.append(start, n))) + 1
+    part = column(option.indicator)
+    known = np.isin(part, np.arange(len(option.portions) + 1))
+    if not known.all():
+        raise InvalidSyntax(
+            f"composite(): {option.indicator} has the value {part[~known][0]:g}",
+            hint=f"it must be 0, or the number of a composite, 1 to {len(option.portions)}",
+        )
+    if spec.has_scale:
+        for name in spec.scale_variables:
+            values = np.ones(n) if name == CONSTANT else column(name)
+            if (values != values[start][np.cumsum(new) - 1]).any():
+                raise InvalidSyntax(
+                    f"s(): {name} varies within {option.unit}",
+                    hint="with composite() the level-1 scale must be the same in a group",
+                )
+    portion = np.column_stack([column(name) for name in option.portions])
+    ones = np.ones(n)
+    return CompositeRows(part.astype(np.int32), portion, ones, ones), place
+
+
 def build_responses(
     spec: ModelSpec,
     number: IndexArray,
@@ -243,13 +288,16 @@ def build_responses(
     denominator = column(denominator_name) if denominator_name else np.ones(n)
     notes: list[str] = []
     nominal = np.zeros(n, dtype=bool)
+    composite, composite_place = _composite(spec, column, unit_start, n)
+    part = None if composite is None else composite.part
     for position, response in enumerate(spec.responses):
         here = number == position
         link = LINK_BY_NAME[response.link]
         if link.nominal:
             nominal |= here
         elif not link.ordinal:
-            notes.extend(check_domain(spec.depvar, response, y[here], denominator[here]))
+            seen = here if part is None else here & (part > 0)
+            notes.extend(check_domain(spec.depvar, response, y[seen], denominator[seen]))
     spec, ordinal = _ordinal(spec, y, number, column)
     place = np.ones(n, dtype=np.int64)
     indicators: dict[str, FloatArray] = {}
@@ -268,13 +316,20 @@ def build_responses(
             indicators = _alternative_indicators(spec, y)
         choice, place = _choices(spec, nominal, column, unit_start)
         y = np.where(nominal, choice, y)
+    kind_of_row = kinds[number]
+    if composite is not None:
+        kind_of_row = kind_of_row + COMPOSITE_CODE * LINK_CODES
+        place = composite_place
+        # Rows without a likelihood of their own may have any response.
+        y = np.where(composite.part > 0, y, 0.0)
     return ResponseRows(
         spec,
-        kinds[number].astype(np.int32),
+        kind_of_row.astype(np.int32),
         y,
         denominator,
         np.append(0, np.cumsum(place)).astype(np.int64),
         ordinal,
         indicators,
+        composite,
         tuple(notes),
     )

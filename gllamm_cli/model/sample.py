@@ -47,6 +47,10 @@ def _roles(spec: ModelSpec) -> dict[str, str]:
     if spec.choice_sets is not None:
         for name in (spec.choice_sets.unit, spec.choice_sets.chosen):
             roles.setdefault(name, "expanded()")
+    if spec.composite is not None:
+        composite = spec.composite
+        for name in (composite.unit, composite.indicator, *composite.portions):
+            roles.setdefault(name, "composite()")
     if spec.cluster is not None:
         roles.setdefault(spec.cluster, f"cluster({spec.cluster})")
     groups: list[tuple[str, tuple[str, ...]]] = [

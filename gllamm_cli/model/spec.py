@@ -143,6 +143,19 @@ class ChoiceSets:
 
 
 @dataclass(frozen=True, slots=True)
+class Composite:
+    """``composite()``: rows of a group whose means add up, with weights, to composite means.
+
+    Row r of group ``unit`` has the likelihood of composite ``indicator`` (0:
+    none); composite k is the sum of ``portions[k - 1]`` times the rows' means.
+    """
+
+    unit: str
+    indicator: str
+    portions: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class LatentRegression:
     """``geqs()``: regression of latent variable ``number`` on observed variables."""
 
@@ -218,6 +231,8 @@ class ModelSpec:
         Further blocks of a mixed response and the variables that select them.
     base_category, choice_sets
         Of a nominal response.
+    composite
+        Composite links.
     sampling_weights, robust, cluster
         ``pweight()`` by level; sandwich standard errors, perhaps for clusters
         of another variable.
@@ -260,6 +275,7 @@ class ModelSpec:
     family_selector: str | None = None
     base_category: float | None = None
     choice_sets: ChoiceSets | None = None
+    composite: Composite | None = None
     sampling_weights: tuple[tuple[int, str], ...] = ()
     robust: bool = False
     cluster: str | None = None

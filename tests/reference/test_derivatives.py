@@ -16,15 +16,13 @@ from simulated import make_design, make_spec, make_theta
 from gllamm_cli.estimate.adapt import settle, standard_placement
 from gllamm_cli.estimate.engine import Engine
 from gllamm_cli.model.auxiliary import OrdinalRows
+from gllamm_cli.model.design import CompositeRows
 from gllamm_cli.model.families import FAMILIES, LINKS
 from gllamm_cli.model.parameters import build_parameters
 from gllamm_cli.model.spec import IntegrationRule, Thresholds
 
 PAIRS = [
-    (f.name, k.name)
-    for f in FAMILIES
-    for k in LINKS
-    if not (k.ordinal or k.nominal or k.has_scale)
+    (f.name, k.name) for f in FAMILIES for k in LINKS if not (k.ordinal or k.nominal or k.has_scale)
 ]
 STRUCTURES = ("intercept", "slope", "loadings")
 
@@ -198,3 +196,39 @@ def test_choice_sets(n_levels, link):
 
     family = "gauss" if link == SCALED_LOGIT else "poiss"
     check(family, "ident" if family == "gauss" else "log", n_levels, "slope", True, True, choices)
+
+
+@pytest.mark.parametrize("n_levels", [2, 3])
+@pytest.mark.parametrize(
+    ("family", "link"),
+    [("binom", "logit"), ("binom", "cll"), ("poiss", "log"), ("gauss", "log"), ("gamma", "log")],
+)
+def test_composite_links(family, link, n_levels):
+    """Groups of rows whose means add up to two composite means, each with a likelihood."""
+
+    def composite(spec, design):
+        rng = np.random.default_rng(3)
+        n = design.n_rows
+        entries, part, portion = [0], np.zeros(n, dtype=np.int32), np.zeros((n, 2))
+        for begin, end in pairwise(design.levels[0].first):
+            at = begin
+            while at < end:
+                size = min(3, end - at)
+                entries.extend(np.cumsum(np.arange(1, size + 1)) + entries[-1])
+                part[at] = 1
+                part[at + size - 1] = 2
+                portion[at : at + size] = rng.uniform(0.1, 0.4, (size, 2))
+                at += size
+        weight = rng.integers(1, 3, n).astype(float)
+        kind = design.kind + 8 * 16
+        kind[part == 0] = (8 + 1) * 16 + 4
+        rows = CompositeRows(part, portion, weight, weight)
+        return spec, replace(
+            design,
+            kind=kind.astype(np.int32),
+            row_weight=np.ones(n),
+            entry_start=np.array(entries, dtype=np.int64),
+            composite=rows,
+        )
+
+    check(family, link, n_levels, "slope", True, True, composite)

@@ -100,7 +100,12 @@ def _file_error(error: OSError) -> str:
     metavar="'NAME = (1, 2, 3)'",
     help="Matrix, for the option from().",
 )
-@click.option("--xi", is_flag=True, help="Expand i. terms; they are expanded without it, too.")
+@click.option(
+    "--xi",
+    is_flag=True,
+    expose_value=False,
+    help="Expand i. terms; they are expanded without it, too.",
+)
 @click.option("--json", "json_file", metavar="FILE", help="Write results; - prints them instead.")
 @click.option("--save", "save_file", metavar="FILE", help="Save the fit for replay.")
 @click.option("--threads", type=click.IntRange(min=1), metavar="N", help="Number of threads.")
@@ -111,7 +116,6 @@ def fit(
     equations: tuple[str, ...],
     constraints: tuple[str, ...],
     matrices: tuple[str, ...],
-    xi: bool,
     json_file: str | None,
     save_file: str | None,
     threads: int | None,

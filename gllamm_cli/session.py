@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Protocol
 
@@ -82,20 +82,30 @@ class _Deaf:
         pass
 
 
-def parse(text: str) -> Statement:
-    """Parse a statement; a model may stand without the word gllamm."""
+def parse(text: str, variables: Sequence[str] = ()) -> Statement:
+    """Parse a statement; a model may stand without the word gllamm.
+
+    Parameters
+    ----------
+    variables
+        Names of the data: one of them starts a model even if it resembles a command.
+    """
     try:
         return parse_statement(text)
     except UnknownCommand as error:
-        # What resembles a command is a misspelt one rather than a response.
-        if error.hint:
+        word = error.span.text if error.span else ""
+        is_variable = bool(word) and any(name.startswith(word) for name in variables)
+        if error.hint and not is_variable:
             raise
         return parse_gllamm(text)
 
 
 def is_model(text: str) -> bool:
-    """Whether a statement asks for an estimation or for its results."""
-    return isinstance(parse(text), GllammCommand | ReplayCommand)
+    """Whether a statement asks for an estimation or its results, or is no definition at least."""
+    try:
+        return isinstance(parse_statement(text), GllammCommand | ReplayCommand)
+    except UnknownCommand:
+        return True
 
 
 def gllamm(
@@ -188,7 +198,8 @@ class Session:
     def execute(self, text: str) -> Iterator[Outcome]:
         """Like ``run``, but hand out each outcome as soon as it is there."""
         for statement in split_statements(text):
-            yield from self._carry_out(statement, parse(statement))
+            variables = self.dataset.names if self.dataset is not None else ()
+            yield from self._carry_out(statement, parse(statement, variables))
 
     def _carry_out(self, text: str, statement: Statement) -> Iterator[Outcome]:
         match statement:

@@ -51,6 +51,11 @@ def test_what_resembles_a_command_is_a_misspelt_command(session):
         session.run("gllam y x, i(id)")
 
 
+def test_a_variable_may_resemble_a_command(session):
+    (_, outcome) = session.run("generate gllam = y; gllam x, i(id)")
+    assert outcome.fit.spec.depvar == "gllam"
+
+
 def test_an_error_keeps_the_fit_and_what_came_before(session):
     session.run(MODEL)
     kept = session.fit

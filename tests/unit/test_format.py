@@ -2,17 +2,10 @@
 
 import json
 import math
-import os
-from pathlib import Path
 
 import pytest
 
 from gllamm_cli.report.format import display, format_count, format_f, format_g, format_stata
-
-SHARED = Path(
-    os.environ.get("GLLAMM_PY_SHARED", Path(__file__).resolve().parents[2].parent / "shared")
-)
-CASES = SHARED / "golden" / "cases"
 
 NINE = [
     (-0.16906882, "-.1690688"),
@@ -118,9 +111,9 @@ def test_counts_are_whole_numbers_in_full():
     assert format_count(10.5) == "10.5"
 
 
-def _printed_numbers():
+def _printed_numbers(cases):
     """Yield (format, printed string) of every number of the published runs."""
-    for path in sorted(CASES.glob("*.json")):
+    for path in sorted(cases.glob("*.json")):
         for step in json.loads(path.read_text())["steps"]:
             expected = step["expected"]
             for key in ("log_likelihood", "condition_number"):
@@ -137,16 +130,14 @@ def _printed_numbers():
                         yield "10", row[key]
 
 
-def test_every_published_number_reformats_to_itself():
-    if not CASES.is_dir():
-        pytest.skip(f"published runs are not at {CASES} (set GLLAMM_PY_SHARED)")
+def test_every_published_number_reformats_to_itself(shared_folder):
     formats = {
         "9": lambda x: format_g(x, 9),
         "10": lambda x: format_g(x, 10),
         "z": lambda x: format_f(x, 8, 2),
         "p": lambda x: format_f(x, 5, 3),
     }
-    numbers = list(_printed_numbers())
+    numbers = list(_printed_numbers(shared_folder / "golden" / "cases"))
     changed = [
         (kind, text, formats[kind](float(text)).strip())
         for kind, text in numbers

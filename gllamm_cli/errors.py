@@ -232,3 +232,9 @@ class Conformability(GllammError):
     """Matrices of sizes that do not fit together."""
 
     rc = 503
+
+
+class DifferentData(GllammError):
+    """Data in memory that are not those of the fit."""
+
+    rc = 198

@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
-from gllamm_cli.errors import NoEstimates, UnknownCommand, VariableNotFound
-from gllamm_cli.model.resolve import Definitions, resolve, resolve_replay
+from gllamm_cli.errors import InvalidSyntax, NoEstimates, UnknownCommand, VariableNotFound
+from gllamm_cli.model.resolve import Definitions, ReplayRequest, resolve, resolve_replay
 from gllamm_cli.model.spec import DisplayOptions, Request
 from gllamm_cli.report.text import nothing_estimated
 from gllamm_cli.stata.command import GllammCommand, ReplayCommand, parse_gllamm
@@ -279,4 +279,24 @@ class Session:
     def _replay(self, text: str, command: ReplayCommand) -> Estimated:
         if self.fit is None:
             raise NoEstimates("last estimates not found", hint="fit a model first")
-        return Estimated(text, self.fit, resolve_replay(command))
+        request = resolve_replay(command)
+        self.fit = self._with_standard_errors(self.fit, request)
+        return Estimated(text, self.fit, request.display)
+
+    def _with_standard_errors(self, fit: Fit, request: ReplayRequest) -> Fit:
+        """Switch between robust and model-based standard errors as gllamm does on replay."""
+        from gllamm_cli.fit.estimator import model_based, robust_fit
+
+        if not request.robust:
+            # Sampling weights make model-based standard errors meaningless.
+            return fit if fit.spec.sampling_weights else model_based(fit)
+        if self.dataset is None:
+            raise NoEstimates(
+                "robust standard errors need the data",
+                hint="ask for them in the command that fits the model",
+            )
+        cluster = expand_varlist(request.cluster, self.dataset.names)
+        if len(cluster) > 1:
+            raise InvalidSyntax("option cluster() takes one variable")
+        name = cluster[0] if cluster else None
+        return robust_fit(fit, self.dataset, cluster=name, threads=self.threads)

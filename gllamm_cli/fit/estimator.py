@@ -11,7 +11,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gllamm_cli import __version__
-from gllamm_cli.errors import BadStartingValues, NothingToEstimate, PerfectPrediction
+from gllamm_cli.errors import (
+    BadStartingValues,
+    DifferentData,
+    NothingToEstimate,
+    PerfectPrediction,
+)
 from gllamm_cli.estimate.adapt import Placement
 from gllamm_cli.estimate.engine import Engine
 from gllamm_cli.estimate.explore import LEAST_GAIN, place_new_mass, search
@@ -49,6 +54,7 @@ Listener = Callable[[IterationRecord], None]
 
 ADAPTIVE_ITERATIONS = 150
 ORDINARY_ITERATIONS = 300
+SAME_LOG_LIKELIHOOD = 1e-5
 PERFECT_FIT = 1e-7
 """Loss of log likelihood per row below which a binary fit counts as perfect."""
 
@@ -159,7 +165,13 @@ def _fit_fixed(job: _Job, one_level: ModelSpec) -> Fit:
         raise BadStartingValues("initial values not feasible")
     job = replace(
         job,
-        spec=replace(one_level, purpose=spec.purpose, robust=spec.robust),
+        spec=replace(
+            one_level,
+            purpose=spec.purpose,
+            robust=spec.robust,
+            weights=spec.weights,
+            sampling_weights=spec.sampling_weights,
+        ),
         design=job.design.without_latent_variables(rows_per_unit=1),
     )
     fit = _fit_value(job, "fixed effects model", maximum, n_units=job.design.n_units[:1])
@@ -239,6 +251,43 @@ def _robust(job: _Job, fit: Fit, engine: Engine, placement: Placement | None) ->
         covariance=T @ V @ T.T,
         model_covariance=fit.covariance,
         std_err_type="robust" if job.design.cluster is None else "cluster",
+    )
+
+
+def robust_fit(
+    fit: Fit, dataset: Dataset, *, cluster: str | None = None, threads: int | None = None
+) -> Fit:
+    """Return a fit with sandwich standard errors, computed anew from its data.
+
+    Raises
+    ------
+    DifferentData
+        The data do not give the fit's log likelihood.
+    """
+    spec = replace(fit.spec, robust=True, cluster=cluster)
+    design, spec, _ = build_design(spec, dataset)
+    if spec.purpose is Purpose.FIXED_ONLY:
+        design = design.without_latent_variables(rows_per_unit=1)
+    parameters = build_parameters(spec)
+    reduction = build_reduction(spec.constraints, parameters.names)
+    job = _Job(fit.command, spec, design, parameters, reduction, threads, _ignore)
+    engine = Engine(design, parameters, threads)
+    objective = LatentObjective(engine, reduction, spec.adaptive)
+    value = objective.settled_value(reduction.reduce(fit.estimates))
+    if not abs(value - fit.log_likelihood) <= SAME_LOG_LIKELIHOOD * abs(fit.log_likelihood):
+        raise DifferentData(
+            f"can't get correct log-likelihood: {value:.7g} should be {fit.log_likelihood:.7g}",
+            hint="robust standard errors need the data of the estimation",
+        )
+    return _robust(job, model_based(fit), engine, objective.placement)
+
+
+def model_based(fit: Fit) -> Fit:
+    """Return a fit with model-based standard errors."""
+    if fit.model_covariance is None:
+        return fit
+    return replace(
+        fit, covariance=fit.model_covariance, model_covariance=None, std_err_type="model"
     )
 
 

@@ -122,10 +122,13 @@ class _Weights:
             product = product * weight
         return product
 
-    def of_rows(self, n: int) -> FloatArray:
-        """Weights of level 1, (n,)."""
-        ones = np.ones(n)
-        return np.asarray(self._columns[0].get(1, ones) * self._columns[1].get(1, ones))
+    def of_rows(self, n: int, levels: tuple[int, ...]) -> FloatArray:
+        """Product of a row's frequency and sampling weights at some levels, (n,)."""
+        product: FloatArray = np.ones(n)
+        for columns in self._columns:
+            for level in levels:
+                product = product * columns.get(level, 1.0)
+        return product
 
     def of_units(self, level: Level, start: IndexArray) -> tuple[FloatArray, FloatArray]:
         """Frequency and sampling weights of a level's units."""
@@ -257,7 +260,11 @@ def build_design(spec: ModelSpec, dataset: Dataset) -> tuple[Design, ModelSpec, 
         spec = reduced
         responses = build_responses(spec, number, y, column, unit_start, alternative)
     spec = responses.spec
-    row_weight = weights.of_rows(len(rows))
+    # Without latent variables every weight is a weight of rows.
+    own_levels = (
+        (1,) if levels else tuple(level for level, _ in (*spec.weights, *spec.sampling_weights))
+    )
+    row_weight = weights.of_rows(len(rows), tuple(dict.fromkeys(own_levels)))
     row_total = row_weight.copy()
     if levels:
         row_total *= np.repeat(levels[0].total_weight, np.diff(levels[0].first))

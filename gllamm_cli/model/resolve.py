@@ -6,6 +6,7 @@ program cannot is refused by name; nothing is ignored without a note.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from gllamm_cli.errors import InvalidSyntax, NotSupported, Span, VariableNotFound
@@ -25,13 +26,14 @@ from gllamm_cli.model.spec import (
 )
 from gllamm_cli.model.structure_options import resolve_rule, resolve_structure
 from gllamm_cli.stata.command import GllammCommand, ReplayCommand
-from gllamm_cli.stata.varlist import expand_varlist, find_variable
+from gllamm_cli.stata.varlist import VarlistItem, expand_varlist, find_variable
 
 if TYPE_CHECKING:
     from gllamm_cli.data import Dataset
 
 NOT_YET = ("prior",)
 """Options of gllamm that are refused."""
+NOT_YET_ON_REPLAY = ("scorefil", "eval")
 
 LEVEL_BOUNDS = (10.0, 99.99)
 DEFAULT_LEVEL = 95.0
@@ -345,9 +347,21 @@ def display_options(command: GllammCommand | ReplayCommand) -> DisplayOptions:
     )
 
 
-def resolve_replay(command: ReplayCommand) -> DisplayOptions:
-    """Return how the last results are to be shown again; other options are refused by name."""
+@dataclass(frozen=True, slots=True)
+class ReplayRequest:
+    """How the last results are to be shown again, and with which standard errors."""
+
+    display: DisplayOptions
+    robust: bool = False
+    cluster: tuple[VarlistItem, ...] = ()
+
+
+def resolve_replay(command: ReplayCommand) -> ReplayRequest:
+    """Return what a replay asks for; options that are missing are refused by name."""
     for option in command.options:
-        if option.name in ("robust", "cluster", "scorefil", "norob", "eval"):
+        if option.name in NOT_YET_ON_REPLAY:
             raise NotSupported(f"not yet supported: {option.name} on replay", span=option.span)
-    return display_options(command)
+    cluster = command.option("cluster")
+    without = command.option("norob") is not None
+    robust = (command.option("robust") is not None or cluster is not None) and not without
+    return ReplayRequest(display_options(command), robust, cluster.items if cluster else ())

@@ -1,7 +1,5 @@
 """What a command means, what is refused in which words, and that nothing is ignored silently."""
 
-import dataclasses
-
 import numpy as np
 import pandas as pd
 import pytest
@@ -211,43 +209,16 @@ def test_unsupported_options_are_refused_by_name(name, request_for):
 
 
 @pytest.mark.parametrize(
-    "link", ["ologit", "oprobit", "ocll", "soprobit", "mlogit", "smlogit", "sprobit"]
+    ("link", "kept"),
+    [("ologit", False), ("oprobit", False), ("ocll", False), ("mlogit", True), ("sprobit", True)],
 )
-def test_unsupported_links_are_refused_by_name(link, request_for):
-    with pytest.raises(NotSupported, match=rf"not yet supported: link\({link}\)"):
-        request_for(f"y x, i(id) f(bin) link({link})")
+def test_ordinal_links_take_the_constant_away(link, kept, request_for):
+    assert request_for(f"y x, i(id) f(bin) link({link})").spec.constant is kept
 
 
-@pytest.mark.parametrize("rule", ["l", "m", "f", "fn"])
-def test_unsupported_rules_are_refused_by_name(rule, request_for):
-    with pytest.raises(NotSupported, match=rf"not yet supported: ip\({rule}\)"):
-        request_for(f"y x, i(id) ip({rule})")
-
-
-def test_every_option_is_supported_or_refused(request_for):
-    """An option that resolve does not look at would be ignored silently."""
-    plain = request_for("y x, i(id) nrf(2) eqs(load one) f(bin) from(a)")
-    extra = {
-        "offset": "offset(lny)",
-        "frload": "frload(1)",
-        "nip": "nip(5)",
-        "constraints": "constraints(1)",
-        "weight": "weight(wt)",
-        "link": "link(cll)",
-        "denom": "denom(n)",
-        "lf0": "lf0(1 2)",
-        "iterate": "iterate(3)",
-        "level": "level(90)",
-    }
-    always = {"i", "nrf", "eqs", "family", "from", "difficult", "ip"}
-    for rule in GLLAMM_OPTIONS:
-        if rule.name in always or rule.name in NOT_YET:
-            continue
-        typed = extra.get(rule.name, rule.name)
-        found = request_for(f"y x, i(id) nrf(2) eqs(load one) f(bin) from(a) {typed}")
-        assert dataclasses.replace(found, command="") != dataclasses.replace(plain, command=""), (
-            rule.name
-        )
+@pytest.mark.parametrize(("rule", "points"), [("l", 8), ("m", 15), ("f", 8), ("fn", 8), ("g", 8)])
+def test_default_points_depend_on_the_rule(rule, points, request_for):
+    assert request_for(f"y x, i(id) ip({rule})").spec.latent[0].points == points
 
 
 @pytest.mark.parametrize(
@@ -319,6 +290,8 @@ def test_text_variables_are_refused_where_they_stand(source, error, request_for)
 def test_replay_options(request_for):
     shown = display_options(parse_gllamm("gllamm, eform allc level(99)"))
     assert (shown.eform, shown.all_coefficients, shown.level) == (True, True, 99)
-    assert resolve_replay(parse_gllamm("gllamm")).level == 95
+    assert resolve_replay(parse_gllamm("gllamm")).display.level == 95
+    assert resolve_replay(parse_gllamm("gllamm, robust")).robust
+    assert not resolve_replay(parse_gllamm("gllamm, robust norob")).robust
     with pytest.raises(NotSupported):
-        resolve_replay(parse_gllamm("gllamm, robust"))
+        resolve_replay(parse_gllamm("gllamm, scorefil(f)"))

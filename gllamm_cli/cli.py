@@ -242,7 +242,8 @@ def _write_files(fitted: Fit, json_file: str | None, save_file: str | None) -> N
 def replay(file: str, options: str, json_file: str | None) -> None:
     """Show a fit saved by fit --save again.
 
-    DISPLAY are options of gllamm's replay: level(#), eform, allc.
+    DISPLAY are options of gllamm's replay: level(#), eform, allc, robust. As in
+    gllamm, standard errors are model-based unless robust is given.
     """
     with _errors_reported():
         from gllamm_cli.fit.store import load_fit
@@ -257,7 +258,9 @@ def replay(file: str, options: str, json_file: str | None) -> None:
         for outcome in Session(fit=saved).execute(f"gllamm, {wanted}"):
             if isinstance(outcome, Estimated):
                 output.lines(fit_lines(outcome.fit, outcome.display))
-        _write_files(saved, json_file, None)
+                _write_files(outcome.fit, json_file, None)
+            else:
+                output.lines(outcome.notes)
 
 
 def main() -> None:

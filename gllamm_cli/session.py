@@ -207,7 +207,7 @@ class Session:
                 yield from self._estimate(text, statement)
                 return
             case ReplayCommand():
-                yield self._replay(text, statement)
+                yield from self._replay(text, statement)
                 return
             case Equation():
                 names = self.data.names
@@ -276,12 +276,15 @@ class Session:
             if matrix in fit.extra:
                 self.matrices[matrix] = NamedMatrix.row(fit.extra[matrix], of_part)
 
-    def _replay(self, text: str, command: ReplayCommand) -> Estimated:
+    def _replay(self, text: str, command: ReplayCommand) -> Iterator[Outcome]:
         if self.fit is None:
             raise NoEstimates("last estimates not found", hint="fit a model first")
         request = resolve_replay(command)
+        before = self.fit.std_err_type
         self.fit = self._with_standard_errors(self.fit, request)
-        return Estimated(text, self.fit, request.display)
+        if self.fit.std_err_type == "model" != before:
+            yield Noted(text, ("(model-based standard errors; add robust for robust ones)",))
+        yield Estimated(text, self.fit, request.display)
 
     def _with_standard_errors(self, fit: Fit, request: ReplayRequest) -> Fit:
         """Switch between robust and model-based standard errors as gllamm does on replay."""
@@ -291,6 +294,8 @@ class Session:
             # Sampling weights make model-based standard errors meaningless.
             return fit if fit.spec.sampling_weights else model_based(fit)
         if self.dataset is None:
+            if fit.model_covariance is not None and not request.cluster:
+                return fit
             raise NoEstimates(
                 "robust standard errors need the data",
                 hint="ask for them in the command that fits the model",
@@ -299,4 +304,5 @@ class Session:
         if len(cluster) > 1:
             raise InvalidSyntax("option cluster() takes one variable")
         name = cluster[0] if cluster else None
-        return robust_fit(fit, self.dataset, cluster=name, threads=self.threads)
+        fit = robust_fit(fit, self.dataset, cluster=name, threads=self.threads)
+        return replace(fit, spec=replace(fit.spec, robust=True, cluster=name))

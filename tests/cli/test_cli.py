@@ -142,6 +142,16 @@ def test_replay_options(saved, options):
     assert "famn2        |" in result.stdout
 
 
+def test_replay_of_robust_standard_errors(data, tmp_path):
+    path = str(tmp_path / "robust.fit")
+    fitted = run("fit", data, f"{MODEL} robust nolog", "--save", path)
+    assert run("replay", path, "robust").stdout == fitted.stdout
+    plain = run("replay", path)
+    assert plain.stdout.startswith("(model-based standard errors; add robust for robust ones)\n")
+    results = json.loads(run("replay", path, "--json", "-").stdout)
+    assert results["std_err_type"] == "model"
+
+
 def test_xi_note_is_printed_before_the_results(data):
     result = run("fit", data, "y i.group, i(id) nolog", "--xi")
     assert result.stdout.splitlines()[0].startswith("i.group           _Igroup_1-3 ")

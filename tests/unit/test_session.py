@@ -118,6 +118,28 @@ def test_replay_without_a_fit(session):
         session.run("gllamm, allc")
 
 
+def test_replay_switches_standard_errors_as_gllamm_does(session):
+    (fitted,) = session.run(f"{MODEL} cluster(town)")
+    assert fitted.fit.std_err_type == "cluster"
+    noted, model_based = session.run("gllamm")
+    assert noted.notes == ("(model-based standard errors; add robust for robust ones)",)
+    assert model_based.fit.std_err_type == "model"
+    (again,) = session.run("gllamm, cluster(town)")
+    assert again.fit.covariance == pytest.approx(fitted.fit.covariance, rel=1e-4)
+    assert "clustered data: cluster(town)" in gllamm_cli.render_fit(again.fit)
+    (robust,) = session.run("gllamm, robust")
+    assert "Robust standard errors\n" in gllamm_cli.render_fit(robust.fit)
+
+
+def test_replay_without_data_shows_the_robust_errors_it_has(session):
+    (fitted,) = session.run(f"{MODEL} robust")
+    elsewhere = Session(fit=fitted.fit)
+    (shown,) = elsewhere.run("gllamm, robust")
+    assert shown.fit is fitted.fit
+    with pytest.raises(NoEstimates, match="need the data"):
+        elsewhere.run("gllamm, cluster(town)")
+
+
 def test_noest_leaves_starting_values_and_the_last_fit(session):
     session.run(MODEL)
     kept = session.fit

@@ -288,6 +288,9 @@ class Session:
 
     def _with_standard_errors(self, fit: Fit, request: ReplayRequest) -> Fit:
         """Switch between robust and model-based standard errors as gllamm does on replay."""
+        if not request.robust and fit.model_covariance is None:
+            return fit
+        # Imported late: showing a saved fit needs no engine.
         from gllamm_cli.fit.estimator import model_based, robust_fit
 
         if not request.robust:

@@ -238,3 +238,9 @@ class DifferentData(GllammError):
     """Data in memory that are not those of the fit."""
 
     rc = 198
+
+
+class NoVariance(GllammError):
+    """A response without residual variance."""
+
+    rc = 409

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 # Test modules import the helpers beside this file and in these folders by name.
-for folder in ("fixtures", "reference"):
+for folder in ("fixtures", "reference", "reference/r"):
     sys.path.insert(0, str(Path(__file__).parent / folder))
 
 

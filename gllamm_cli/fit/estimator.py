@@ -15,6 +15,7 @@ from gllamm_cli.errors import (
     BadStartingValues,
     DifferentData,
     NothingToEstimate,
+    NoVariance,
     PerfectPrediction,
 )
 from gllamm_cli.estimate.adapt import Placement
@@ -42,7 +43,7 @@ from gllamm_cli.fit.fit import Fit
 from gllamm_cli.model.assemble import build_design
 from gllamm_cli.model.constraints import Reduction, build_reduction
 from gllamm_cli.model.design import Design
-from gllamm_cli.model.families import FAMILY_BY_NAME, LINK_BY_NAME, Domain
+from gllamm_cli.model.families import FAMILY_BY_NAME, LINK_BY_NAME, Domain, kind
 from gllamm_cli.model.parameters import Parameters, build_parameters
 from gllamm_cli.model.spec import IntegrationRule, ModelSpec, Purpose, Request
 
@@ -55,6 +56,8 @@ Listener = Callable[[IterationRecord], None]
 ADAPTIVE_ITERATIONS = 150
 ORDINARY_ITERATIONS = 300
 SAME_LOG_LIKELIHOOD = 1e-5
+NO_RESIDUAL = 1e-7
+"""Residual standard deviation, relative to the response, that counts as zero."""
 PERFECT_FIT = 1e-7
 """Loss of log likelihood per row below which a binary fit counts as perfect."""
 
@@ -140,7 +143,24 @@ def _starting_fit(job: _Job) -> FloatArray:
             "the covariates predict the outcome perfectly",
             hint="leave out covariates until both outcomes occur for similar covariate values",
         )
+    _check_residuals(job, start.point)
     return start.point
+
+
+def _check_residuals(job: _Job, estimates: FloatArray) -> None:
+    """Raise if the fixed part leaves nothing of a gaussian response to explain."""
+    names = job.parameters.names
+    gaussian = job.design.kind == kind("gauss", "ident")
+    constant_scale = job.spec.has_scale and len(job.spec.scale_variables) == 1
+    if not (gaussian.all() and constant_scale and not job.spec.natural_scale):
+        return
+    position = next(k for k, name in enumerate(names) if name.block == "scale")
+    size = float(np.abs(job.design.y).max())
+    if np.exp(estimates[position]) <= NO_RESIDUAL * max(size, 1e-300):
+        raise NoVariance(
+            f"{job.spec.depvar} has no variance given the covariates",
+            hint="a constant response, or as many parameters as rows",
+        )
 
 
 def _fit_fixed(job: _Job, one_level: ModelSpec) -> Fit:

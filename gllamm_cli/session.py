@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Protocol
 import numpy as np
 
 from gllamm_cli.errors import InvalidSyntax, NoEstimates, UnknownCommand, VariableNotFound
+from gllamm_cli.estimate.records import Monitor, Unwatched
 from gllamm_cli.model.resolve import Definitions, ReplayRequest, resolve, resolve_replay
 from gllamm_cli.model.spec import DisplayOptions, Request
 from gllamm_cli.report.text import nothing_estimated
@@ -38,7 +39,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from gllamm_cli.data import Dataset
-    from gllamm_cli.fit.fit import Fit, IterationRecord
+    from gllamm_cli.fit.fit import Fit
 
 SEED = 123456789
 """Stata's own seed at start, so that a session gives the same draws each time."""
@@ -64,21 +65,21 @@ class Estimated:
 Outcome = Noted | Estimated
 
 
-class Listener(Protocol):
+class Listener(Monitor, Protocol):
     """Hears about an estimation while it runs."""
 
     def started(self, request: Request) -> None:
         """Estimation begins."""
 
-    def iterated(self, record: IterationRecord) -> None:
-        """Take note of an iteration."""
+    def finished(self) -> None:
+        """Estimation has ended."""
 
 
-class _Deaf:
+class _Deaf(Unwatched):
     def started(self, request: Request) -> None:
         pass
 
-    def iterated(self, record: IterationRecord) -> None:
+    def finished(self) -> None:
         pass
 
 
@@ -257,7 +258,8 @@ class Session:
         definitions = Definitions(self.equations, self.constraints, self.matrices)
         request = resolve(command, dataset, definitions)
         self.listener.started(request)
-        fit = fit_model(request, dataset, threads=self.threads, on_iteration=self.listener.iterated)
+        fit = fit_model(request, dataset, threads=self.threads, monitor=self.listener)
+        self.listener.finished()
         if self._read_seconds is not None:
             total = fit.timing.get("total", 0.0) + self._read_seconds
             timing = {"read": self._read_seconds, **fit.timing, "total": total}

@@ -168,7 +168,7 @@ def settle(
     theta: FloatArray,
     placement: Placement,
     *,
-    tolerance: float = 1e-8,
+    tolerance: float = 1e-10,
     most_passes: int = 118,
 ) -> Settled:
     """Refresh the nodes at fixed parameters until the log likelihood stays put.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -67,9 +68,18 @@ class Engine:
         Names and the map to the kernel's coefficients.
     threads
         Number of threads; results do not depend on it.
+    on_evaluation
+        Called after each evaluation.
     """
 
-    def __init__(self, design: Design, parameters: Parameters, threads: int | None = None) -> None:
+    def __init__(
+        self,
+        design: Design,
+        parameters: Parameters,
+        threads: int | None = None,
+        on_evaluation: Callable[[], None] = lambda: None,
+    ) -> None:
+        self._on_evaluation = on_evaluation
         self.design = design
         self.parameters = parameters
         self.threads = threads or available_threads()
@@ -195,6 +205,7 @@ class Engine:
             moments=moments,
             first=first,
         )
+        self._on_evaluation()
         log_likelihood = float(values.sum())
         kept = None if unit_moments is None else tuple(unit_moments)
         if not np.isfinite(log_likelihood):

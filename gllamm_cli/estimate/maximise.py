@@ -142,7 +142,9 @@ def maximise(
     def log(value: float, curvature: _Curvature, backed_up: bool) -> None:
         nonlocal number
         remark = "backed up" if backed_up else ("" if curvature.concave else "not concave")
-        record = IterationRecord(stage, number, value, curvature.scaled_gradient, remark)
+        record = IterationRecord(
+            stage, number, value, curvature.scaled_gradient, remark, tuple(point.tolist())
+        )
         records.append(record)
         on_iteration(record)
         number += 1

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -23,7 +22,7 @@ from gllamm_cli.estimate.engine import Engine
 from gllamm_cli.estimate.explore import LEAST_GAIN, place_new_mass, search
 from gllamm_cli.estimate.maximise import Maximum, maximise
 from gllamm_cli.estimate.objective import LatentObjective
-from gllamm_cli.estimate.records import IterationRecord
+from gllamm_cli.estimate.records import Monitor, Preparation, Unwatched
 from gllamm_cli.estimate.start import (
     check_start_length,
     default_start,
@@ -51,7 +50,6 @@ if TYPE_CHECKING:
     from gllamm_cli.data import Dataset
 
 FloatArray = NDArray[np.float64]
-Listener = Callable[[IterationRecord], None]
 
 ADAPTIVE_ITERATIONS = 150
 ORDINARY_ITERATIONS = 300
@@ -60,10 +58,6 @@ NO_RESIDUAL = 1e-7
 """Residual standard deviation, relative to the response, that counts as zero."""
 PERFECT_FIT = 1e-7
 """Loss of log likelihood per row below which a binary fit counts as perfect."""
-
-
-def _ignore(record: IterationRecord) -> None:
-    """Listen to nothing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +70,7 @@ class _Job:
     parameters: Parameters
     reduction: Reduction
     threads: int | None
-    listener: Listener
+    monitor: Monitor
 
     @property
     def most_iterations(self) -> int:
@@ -90,7 +84,7 @@ def fit_model(
     dataset: Dataset,
     *,
     threads: int | None = None,
-    on_iteration: Listener = _ignore,
+    monitor: Monitor | None = None,
 ) -> Fit:
     """Carry out a gllamm command on data.
 
@@ -108,7 +102,9 @@ def fit_model(
     if not parameters.n:
         raise NothingToEstimate("Nothing to estimate", hint="the model has no parameters")
     reduction = build_reduction(spec.constraints, parameters.names)
-    job = _Job(request.command, spec, design, parameters, reduction, threads, on_iteration)
+    job = _Job(
+        request.command, spec, design, parameters, reduction, threads, monitor or Unwatched()
+    )
     ready = time.perf_counter()
     fit = _fit_fixed(job, shown) if fixed_only else _fit_latent(job)
     ended = time.perf_counter()
@@ -179,7 +175,7 @@ def _fit_fixed(job: _Job, one_level: ModelSpec) -> Fit:
         start=start,
         reduction=job.reduction,
         most_iterations=job.most_iterations,
-        on_iteration=job.listener,
+        on_iteration=job.monitor.iterated,
     )
     if maximum is None:
         raise BadStartingValues("initial values not feasible")
@@ -211,7 +207,7 @@ def _starting_values(job: _Job) -> FloatArray:
 
 def _fit_latent(job: _Job) -> Fit:
     spec, reduction = job.spec, job.reduction
-    engine = Engine(job.design, job.parameters, job.threads)
+    engine = Engine(job.design, job.parameters, job.threads, job.monitor.evaluated)
     objective = LatentObjective(engine, reduction, spec.adaptive)
     extra: dict[str, Any] = {}
     if spec.gateaux is not None and spec.start is not None:
@@ -224,6 +220,16 @@ def _fit_latent(job: _Job) -> Fit:
                 return replace(fit, notes=(note,))
     else:
         start = _starting_values(job)
+    job.monitor.prepared(
+        Preparation(
+            job.parameters.names,
+            tuple(start.tolist()),
+            n_without_latent(job.parameters),
+            tuple(job.parameters.names[k] for k in reduction.free_index),
+            job.design.n_units,
+            tuple(constraint.text for constraint in spec.constraints),
+        )
+    )
     if spec.purpose is Purpose.SET_UP:
         n = n_without_latent(job.parameters)
         return _unfitted(job, start, -np.inf, {"M_initf": start[:n], "M_initr": start[n:]})
@@ -239,7 +245,7 @@ def _fit_latent(job: _Job) -> Fit:
         reduction.reduce(start),
         adaptive=spec.adaptive,
         most_iterations=job.most_iterations,
-        on_iteration=job.listener,
+        on_iteration=job.monitor.iterated,
     )
     if maximum is None:
         raise BadStartingValues(
@@ -290,7 +296,7 @@ def robust_fit(
         design = design.without_latent_variables(rows_per_unit=1)
     parameters = build_parameters(spec)
     reduction = build_reduction(spec.constraints, parameters.names)
-    job = _Job(fit.command, spec, design, parameters, reduction, threads, _ignore)
+    job = _Job(fit.command, spec, design, parameters, reduction, threads, Unwatched())
     engine = Engine(design, parameters, threads)
     objective = LatentObjective(engine, reduction, spec.adaptive)
     value = objective.settled_value(reduction.reduce(fit.estimates))

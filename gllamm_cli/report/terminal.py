@@ -14,13 +14,18 @@ from typing import TYPE_CHECKING, Protocol
 
 from gllamm_cli.report.format import display
 from gllamm_cli.report.iterations import ADAPTIVE, iteration_lines
-from gllamm_cli.report.trace import description_lines
+from gllamm_cli.report.trace import (
+    description_lines,
+    preparation_lines,
+    running_line,
+    vector_lines,
+)
 
 if TYPE_CHECKING:
     from rich.console import Console
     from rich.progress import Progress, TaskID
 
-    from gllamm_cli.fit.fit import IterationRecord
+    from gllamm_cli.estimate.records import IterationRecord, Preparation
     from gllamm_cli.model.spec import Request
 
 STYLES = (
@@ -45,6 +50,9 @@ class Output(Protocol):
     def lines(self, lines: Iterable[str]) -> None:
         """Print lines."""
 
+    def dot(self) -> None:
+        """Print a dot without ending the line."""
+
 
 class PlainOutput:
     """Standard output that is a file or a pipe."""
@@ -54,6 +62,11 @@ class PlainOutput:
         for line in lines:
             sys.stdout.write(f"{line}\n")
         # A reader of the pipe should see an iteration when it happens.
+        sys.stdout.flush()
+
+    def dot(self) -> None:
+        """Print a dot."""
+        sys.stdout.write(".")
         sys.stdout.flush()
 
 
@@ -70,11 +83,18 @@ class StyledOutput:
         for line in lines:
             self.console.print(Text(line, style=style_of(line)), soft_wrap=True, highlight=False)
 
+    def dot(self) -> None:
+        """Print a dot."""
+        self.console.print(".", end="")
+
 
 class Silence:
     """No output."""
 
     def lines(self, lines: Iterable[str]) -> None:
+        """Print nothing."""
+
+    def dot(self) -> None:
         """Print nothing."""
 
 
@@ -95,27 +115,59 @@ class Watcher:
         self._progress: Progress | None = None
         self._task: TaskID | None = None
         self._log = True
+        self._trace = False
+        self._dots = False
+        self._after_dots = False
         self._previous: IterationRecord | None = None
+        self._preparation: Preparation | None = None
 
     def started(self, request: Request) -> None:
         """Describe the model if asked, and show that work has begun."""
         self.close()
         self._log = request.display.log
         self._previous = None
-        if request.display.trace:
+        self._trace, self._dots = request.display.trace, request.display.dots
+        if self._trace:
             self.output.lines(description_lines(request.spec))
         if self.live is not None:
             self._progress = _live_line(self.live)
             self._task = self._progress.add_task("starting values")
             self._progress.start()
 
+    def prepared(self, preparation: Preparation) -> None:
+        """Show starting values if asked."""
+        self._preparation = preparation
+        if self._trace:
+            self.output.lines(preparation_lines(preparation))
+            self.output.lines([running_line("start")])
+
+    def evaluated(self) -> None:
+        """Print a dot if asked."""
+        if self._dots:
+            self.output.dot()
+            self._after_dots = True
+
     def iterated(self, record: IterationRecord) -> None:
         """Add an iteration to the log and to the live line."""
         if self._progress is not None and self._task is not None:
             self._progress.update(self._task, description=live_text(record))
+        self._end_dots()
         if self._log:
             self.output.lines(iteration_lines(record, self._previous))
+        if self._trace and self._preparation is not None:
+            self.output.lines(vector_lines(self._preparation, record))
         self._previous = record
+
+    def finished(self) -> None:
+        """End the log."""
+        self._end_dots()
+        if self._trace and self._previous is not None:
+            self.output.lines([running_line("finish")])
+
+    def _end_dots(self) -> None:
+        if self._after_dots:
+            self.output.lines([""])
+            self._after_dots = False
 
     def close(self) -> None:
         """Remove the live line."""

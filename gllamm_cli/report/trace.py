@@ -1,20 +1,25 @@
-"""The description of a model that ``trace`` prints before the estimation."""
+"""What ``trace`` prints: the model, the starting values, the parameters at each iteration."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from datetime import datetime
 from typing import TYPE_CHECKING
 
 from gllamm_cli.fit.natural import Level1Scale, level1_scale
 from gllamm_cli.model.families import LINK_BY_NAME
 from gllamm_cli.model.parameters import parameter_names
 from gllamm_cli.model.spec import CONSTANT
-from gllamm_cli.report.table import RULE
+from gllamm_cli.report.format import format_count, format_g
+from gllamm_cli.report.table import RULE, abbreviate
 
 if TYPE_CHECKING:
+    from gllamm_cli.estimate.records import IterationRecord, Preparation
     from gllamm_cli.model.names import ParameterName
     from gllamm_cli.model.spec import LatentVariable, Level, ModelSpec
 
+PER_LINE = 5
+"""Parameters side by side in a coefficient vector."""
 VALUE_COLUMN = 28
 """Width of the labels; values start in the next column."""
 
@@ -162,3 +167,37 @@ def _structure(spec: ModelSpec) -> Iterator[str]:
             yield f"   random effect {regression.number}"
             yield f"   {regression.equation}: {' '.join(regression.variables)}"
         yield ""
+
+
+def preparation_lines(preparation: Preparation) -> list[str]:
+    """Unit counts, starting values of the fixed part, constraints, number of parameters."""
+    lines = [
+        f"number of level {level} units = {format_count(n)}"
+        for level, n in enumerate(preparation.n_units, start=1)
+    ]
+    lines += ["", "Initial values for fixed effects", ""]
+    fixed = list(zip(preparation.names, preparation.start, strict=True))[: preparation.n_fixed]
+    lines += [f"{name.equation:>12}:{name.name:<12} {format_g(value)}" for name, value in fixed]
+    if preparation.constraint_text:
+        lines += ["", *(f" ({k})  {text}" for k, text in enumerate(preparation.constraint_text, 1))]
+    return [*lines, "", f"estimating {len(preparation.free_names)} parameters", RULE, ""]
+
+
+def vector_lines(preparation: Preparation, record: IterationRecord) -> list[str]:
+    """Free parameters at an iteration, under their names."""
+    names = preparation.free_names
+    lines = ["Coefficient vector:"]
+    for first in range(0, len(names), PER_LINE):
+        part = slice(first, first + PER_LINE)
+        lines += [
+            "    " + "".join(f"{abbreviate(name.equation) + ':':>13}" for name in names[part]),
+            "    " + "".join(f"{abbreviate(name.name):>13}" for name in names[part]),
+            "r1  " + "".join(f"{format_g(value):>13}" for value in record.point[part]),
+        ]
+    return lines
+
+
+def running_line(what: str) -> str:
+    """When estimation starts or ends."""
+    now = datetime.now()
+    return f"{what} running on {now:%d %b %Y} at {now:%H:%M:%S}"

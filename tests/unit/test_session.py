@@ -12,6 +12,7 @@ from gllamm_cli.errors import (
     UnknownCommand,
     VariableNotFound,
 )
+from gllamm_cli.estimate.records import Unwatched
 from gllamm_cli.session import Estimated, Noted, Session, is_model
 
 
@@ -213,17 +214,25 @@ def test_no_data():
 def test_a_listener_hears_of_every_iteration(data):
     heard = []
 
-    class Listener:
+    class Listener(Unwatched):
         def started(self, request):
             heard.append(request.command)
+
+        def prepared(self, preparation):
+            heard.append(preparation)
 
         def iterated(self, record):
             heard.append(record)
 
+        def finished(self):
+            heard.append("finished")
+
     session = Session(data, listener=Listener())
     session.run(MODEL)
     assert heard[0] == MODEL
-    assert tuple(heard[1:]) == session.fit.iterations
+    assert heard[1].names == session.fit.names
+    assert tuple(heard[2:-1]) == session.fit.iterations
+    assert heard[-1] == "finished"
 
 
 def test_time_for_reading_counts(tmp_path):

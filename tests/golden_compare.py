@@ -219,14 +219,30 @@ class _Comparison:
         raise KeyError(f"{name} is not among {known}")
 
     def _quoted(self, name: str) -> float:
-        """Return a number as texts quote it: an estimate, ``... se``, or ``sd of`` a variance."""
+        """Return a number as texts quote it.
+
+        An estimate, ``... se``, ``sd of`` a variance, ``discrimination`` of an item.
+        """
         if name.startswith("sd of "):
             return math.sqrt(self._random(name.removeprefix("sd of "))["estimate"])
+        if name.startswith("discrimination "):
+            return self._discrimination(name.removeprefix("discrimination "))
         key = "std_err" if name.endswith(" se") else "estimate"
         bare = name.removesuffix(" se")
         names = [_random_name(entry) for entry in self.results["random_effects"]]
         found = self._random(bare) if bare in names else self._parameter(bare)
         return float(found[key])
+
+    def _discrimination(self, item: str) -> float:
+        """Loading of an item on a factor scaled to variance 1."""
+        entries = self.results["random_effects"]
+        (loading,) = (entry for entry in entries if entry.get("variable") == item)
+        (variance,) = (
+            entry
+            for entry in entries
+            if entry["kind"] == "variance" and entry["effects"] == loading["effects"]
+        )
+        return float(loading["estimate"]) * math.sqrt(variance["estimate"])
 
 
 def _random_name(entry: Mapping[str, Any]) -> str:

@@ -25,7 +25,7 @@ from gllamm_cli.estimate.records import IterationRecord
 
 FloatArray = NDArray[np.float64]
 
-SCALED_GRADIENT = 1e-10
+SCALED_GRADIENT = 1e-13
 """g'H^-1 g at convergence: squared distance to the maximum in standard errors."""
 SETTLED_CHANGE = 1e-6
 """Relative change of the log likelihood at which adaptive iterations count as converged."""

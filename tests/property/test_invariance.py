@@ -124,7 +124,8 @@ def test_units_of_measurement_of_a_covariate_do_not_matter(model, seed, factor, 
     frame = simulate(seed)
     a = fit(frame, model, "adapt")
     b = fit(frame.assign(x=factor * (frame["x"] + shift)), model, "adapt")
-    np.testing.assert_allclose(b.log_likelihood, a.log_likelihood, rtol=1e-9)
+    # Nodes move with the parameters, so the log likelihood is not flat at the fixed point.
+    np.testing.assert_allclose(b.log_likelihood, a.log_likelihood, rtol=1e-7)
     k = a.index(a.spec.depvar, "x")
     se = np.sqrt(a.covariance[k, k])
     assert abs(b.estimates[k] * factor - a.estimates[k]) < 1e-4 * se

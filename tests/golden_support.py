@@ -102,7 +102,8 @@ def cases() -> tuple[Case, ...]:
 @cache
 def play(case: Case, source: DataSource) -> tuple[Played, ...]:
     """Carry out the runs of a case in one session; each is tried whatever became of the last."""
-    session = Session(load(source))
+    # The problems are small; a second thread would only wait for the first.
+    session = Session(load(source), threads=1)
     for statement in source.statements:
         session.run(statement)
     return tuple(_play_run(session, run) for run in case.runs)

@@ -36,8 +36,8 @@ def test_the_first_example_prints_what_is_shown():
     result = CliRunner().invoke(cli, arguments)
     assert result.exit_code == 0
     assert layout(result.stdout) == layout(shown)
-    # The last printed digit of the condition number depends on the machine.
-    assert numbers(result.stdout) == pytest.approx(numbers(shown), rel=1e-6)
+    # The last printed digits depend on the machine.
+    assert numbers(result.stdout) == pytest.approx(numbers(shown), rel=1e-5)
 
 
 def test_the_command_after_installing_fits_a_model():

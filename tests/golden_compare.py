@@ -19,6 +19,8 @@ VARIANCE_SE = 1e-4
 """Standard errors of the printed block of random effects, relative."""
 CONDITION_NUMBER = 1e-4
 """Relative; a ratio of eigenvalues magnifies the last digits of the information."""
+CONVERGED = 1e-5
+"""Relative, for converged values in the place of printed ones."""
 ADAPTIVE_LOG_LIKELIHOOD = 5e-4
 ADAPTIVE_SHARE_OF_SE = 0.02
 """Adaptive runs: share of the printed standard error by which an estimate may differ."""
@@ -83,7 +85,9 @@ class _Comparison:
         self.expected = run.expected
         self.eform = run.expected.get("eform", False)
         self.replaced = {
-            name: value for entry in run.instead for name, value in entry["values"].items()
+            name: (float(value), entry.get("relative", CONVERGED))
+            for entry in run.instead
+            for name, value in entry["values"].items()
         }
         self.adaptive = run.rule == "adaptive"
 
@@ -177,10 +181,12 @@ class _Comparison:
     def _check(
         self, quantity: str, block: str, printed: str, ours: float | None, bound: float
     ) -> Check:
-        target = float(self.replaced.get(quantity, printed))
+        target = float(printed) if quantity not in self.replaced else self.replaced[quantity][0]
         for entry in self.run.looser:
             if {quantity, block} & set(entry["what"]):
                 bound = entry.get("absolute", entry.get("relative", 0.0) * abs(target))
+        if quantity in self.replaced:
+            bound = self.replaced[quantity][1] * abs(target)
         return Check(quantity, block, printed, target, math.nan if ours is None else ours, bound)
 
     def _parameter(self, name: str) -> Mapping[str, Any]:

@@ -20,6 +20,8 @@ from gllamm_cli.model.parameters import Parameters
 
 FloatArray = NDArray[np.float64]
 
+TERMS_PER_THREAD = 50_000
+"""Densities (rows times nodes) in one evaluation that keep a thread busy for about 0.3 ms."""
 _NO_TERMS = np.zeros((0, 3))
 _NO_FIRST = np.zeros((0, 0))
 
@@ -27,6 +29,12 @@ _NO_FIRST = np.zeros((0, 0))
 def available_threads() -> int:
     """Processors this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _useful_threads(design: Design, threads: int) -> int:
+    """Number of threads that is worth the cost of starting and waiting for them."""
+    terms = design.n_rows * np.prod([len(level.rule.log_weights) for level in design.levels])
+    return max(1, min(threads, int(terms // TERMS_PER_THREAD)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +90,7 @@ class Engine:
         self._on_evaluation = on_evaluation
         self.design = design
         self.parameters = parameters
-        self.threads = threads or available_threads()
+        self.threads = _useful_threads(design, threads or available_threads())
         gamma = FAMILY_BY_NAME["gamma"].code
         self._has_gamma = bool((design.kind // LINK_CODES % COMPOSITE_CODE == gamma).any())
         start, column, value = design.sparse_rows(parameters.columns)

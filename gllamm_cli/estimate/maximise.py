@@ -5,9 +5,13 @@ coordinates scaled by the curvature of each parameter; where the log likelihood
 is concave and the model good this is the Newton step. (Nocedal and Wright 2006,
 Numerical Optimization, chapter 4.)
 
-With adaptive quadrature the nodes are held during a step and refreshed after
-it. The answer is a fixed point: the parameters maximise the approximation
-whose nodes were placed at those parameters.
+With adaptive quadrature score and Hessian are those of the approximation with
+the nodes held, which are close to those of the exact log likelihood. A step is
+good if it raises the log likelihood with the nodes held or with the nodes moved
+to where they belong after the step. The first decides near the maximum, where
+the answer is a fixed point: the parameters maximise the approximation whose
+nodes were placed at those parameters. The second lets the parameters go far when
+the posterior distributions are narrow, so that nodes held are soon useless.
 """
 
 from __future__ import annotations
@@ -40,8 +44,11 @@ class Objective(Protocol):
     def value(self, point: FloatArray) -> float:
         """Log likelihood with the present nodes; -inf where it cannot be computed."""
 
-    def settle(self, point: FloatArray) -> None:
-        """Move the nodes to where they belong at ``point``."""
+    def settled_value(self, point: FloatArray) -> float:
+        """Log likelihood after moving the nodes to where they belong at ``point``."""
+
+    def restore(self) -> None:
+        """Put the nodes back to where they were before the last ``settled_value``."""
 
     def derivatives(self, point: FloatArray) -> tuple[float, FloatArray, FloatArray]:
         """Log likelihood, score and Hessian with the present nodes."""
@@ -150,7 +157,7 @@ def maximise(
         number += 1
 
     point = start.astype(np.float64)
-    objective.settle(point)
+    objective.settled_value(point)
     value, score, hessian = objective.derivatives(point)
     if not np.isfinite(value):
         return None
@@ -169,11 +176,14 @@ def maximise(
         backed_up = False
         for _ in range(MOST_REDUCTIONS):
             step, length, predicted = curvature.step(radius)
+            least = -rounding if predicted < rounding else 1e-4 * predicted
             gain = objective.value(point + step) - value
-            if predicted < rounding and gain > -rounding:
+            held = gain > least
+            moved = objective.settled_value(point + step) - value
+            if held or moved > least:
+                gain = max(gain, moved)
                 break
-            if gain > 1e-4 * predicted:
-                break
+            objective.restore()
             radius = 0.25 * length
             backed_up = True
         else:
@@ -185,7 +195,6 @@ def maximise(
         elif gain < 0.25 * predicted and predicted >= rounding:
             radius = 0.25 * length
         point = point + step
-        objective.settle(point)
         previous = value
         value, score, hessian = objective.derivatives(point)
         if not np.isfinite(value):

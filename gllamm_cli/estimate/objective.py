@@ -28,6 +28,7 @@ class LatentObjective:
         self._reduction = reduction
         self.placement: Placement | None = standard_placement(engine.design) if adaptive else None
         self.settled = True
+        self._before = self.placement
 
     def value(self, point: FloatArray) -> float:
         """Log likelihood with the present nodes."""
@@ -35,20 +36,22 @@ class LatentObjective:
         return self._engine.evaluate(theta, self.placement).log_likelihood
 
     def settled_value(self, point: FloatArray) -> float:
-        """Log likelihood after moving the nodes to where they belong."""
-        self.settle(point)
-        return self.value(point)
-
-    def settle(self, point: FloatArray) -> None:
-        """Refresh adaptive nodes at ``point`` until they stay put."""
+        """Log likelihood after moving adaptive nodes to where they belong at ``point``."""
+        self._before = self.placement
         if self.placement is None:
-            return
-        if not np.isfinite(self.value(point)):
+            return self.value(point)
+        theta = self._reduction.full(point)
+        outcome = settle(self._engine, theta, self.placement)
+        if not np.isfinite(outcome.log_likelihood):
             # Nodes placed for other parameters may be useless here.
-            self.placement = standard_placement(self._engine.design)
-        outcome = settle(self._engine, self._reduction.full(point), self.placement)
+            outcome = settle(self._engine, theta, standard_placement(self._engine.design))
         self.placement = outcome.placement
         self.settled = outcome.settled
+        return outcome.log_likelihood
+
+    def restore(self) -> None:
+        """Put the nodes back to where they were before the last ``settled_value``."""
+        self.placement = self._before
 
     def derivatives(self, point: FloatArray) -> tuple[float, FloatArray, FloatArray]:
         """Log likelihood, score and Hessian in the free parameters."""

@@ -56,8 +56,12 @@ class FixedObjective:
         """Log likelihood at ``point``."""
         return self._engine.evaluate(self._reduction.full(point)).log_likelihood
 
-    def settle(self, point: FloatArray) -> None:
-        """There are no nodes to move."""
+    def settled_value(self, point: FloatArray) -> float:
+        """Log likelihood; there are no nodes to move."""
+        return self.value(point)
+
+    def restore(self) -> None:
+        """There are no nodes to put back."""
 
     def derivatives(self, point: FloatArray) -> tuple[float, FloatArray, FloatArray]:
         """Log likelihood, score and Hessian."""

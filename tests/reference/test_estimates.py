@@ -9,6 +9,7 @@ import json
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 import reference_data
 from bruteforce import Nested, gaussian_log_likelihood, product, trapezoid
@@ -214,3 +215,22 @@ def test_two_correlated_effects_approach_the_accurate_integral(tables):
     estimates, std_err = coefficients(fit)
     for name, value in reference["coefficients"].items():
         assert abs(estimates[name] - value) < 0.05 * std_err[name], name
+
+
+def test_narrow_posteriors_do_not_hold_the_maximiser_back():
+    """Large counts: with nodes held during steps this took 150 iterations."""
+    rng = np.random.default_rng(0)
+    unit = np.repeat(np.arange(50), 100)
+    x = rng.normal(size=5000)
+    effects = rng.normal(size=(50, 2))
+    predictor = 6 + 0.3 * x + effects[unit, 0] + 0.5 * effects[unit, 1] * x
+    frame = pd.DataFrame(
+        {"id": unit + 1.0, "x": x, "one": 1.0, "y": rng.poisson(np.exp(predictor))}
+    )
+    session = Session(Dataset.from_frame(frame))
+    session.run("gllamm y x, i(id) nrf(2) eqs(one x) family(poisson) link(log) adapt")
+    assert session.fit.converged
+    assert len(session.fit.iterations) < 20
+    # With so much information per unit the effects are as good as observed.
+    sd = [session.fit.estimates[k] for k in session.fit.block("diagonal")]
+    assert sd[0] == pytest.approx(np.std(effects[:, 0]), rel=0.02)

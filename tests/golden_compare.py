@@ -73,6 +73,11 @@ def sixth_digit(value: float) -> float:
     return 10.0 ** (math.floor(math.log10(abs(value))) - 5) if value else 1e-6
 
 
+def _digits(printed: str) -> float:
+    """Bound of an estimate: units in the sixth digit, but never less than was printed."""
+    return max(SIXTH_DIGIT * sixth_digit(float(printed)), last_digit(printed) / 2.0)
+
+
 def compare(run: Run, results: Mapping[str, Any]) -> list[Check]:
     """All printed numbers of a run beside those of its results."""
     return list(_Comparison(run, results).checks())
@@ -97,6 +102,8 @@ class _Comparison:
             yield from self._table_row(row)
         for row in self.expected.get("random", ()):
             yield from self._random_row(row)
+        if "classes" in self.expected:
+            yield from self._classes(self.expected["classes"])
         for name, printed in self.expected.get("quoted", {}).items():
             yield self._check(name, "quoted", printed, self._quoted(name), last_digit(printed))
         for name, largest in self.expected.get("at_most", {}).items():
@@ -123,6 +130,31 @@ class _Comparison:
                 f"lr_test {name}", "lr_test", str(printed), ours, last_digit(str(printed))
             )
 
+    def _classes(self, printed: Mapping[str, Any]) -> Iterator[Check]:
+        """Probabilities and locations of classes, whose labels are arbitrary.
+
+        Both sides are put in the order of the probabilities.
+        """
+        unit = printed["unit"]
+        wanted = [float(p) for p in printed["prob"]]
+        ours = self._of_classes(unit, "prob")
+        order = sorted(range(len(wanted)), key=wanted.__getitem__)
+        own_order = sorted(range(len(ours)), key=ours.__getitem__)
+        for label, values in printed.items():
+            if label == "unit":
+                continue
+            found = self._of_classes(unit, label)
+            for rank, (k, own) in enumerate(zip(order, own_order, strict=True), start=1):
+                name = f"{unit} {label}, class {rank} by size"
+                yield self._check(name, "classes", values[k], found[own], last_digit(values[k]))
+
+    def _of_classes(self, unit: str, label: str) -> list[float]:
+        return [
+            entry["estimate"]
+            for entry in self.results["random_effects"]
+            if entry["unit"] == unit and entry["label"] == label and "class" in entry
+        ]
+
     def _table_row(self, row: list[str]) -> Iterator[Check]:
         """Estimate and standard error, then what follows from them: z, p and limits."""
         name, printed, printed_se = row[:3]
@@ -135,7 +167,7 @@ class _Comparison:
         yield estimate
         if not printed_se:
             return
-        bound = self._se_bound(printed_se, SIXTH_DIGIT * sixth_digit(float(printed_se)))
+        bound = self._se_bound(printed_se, _digits(printed_se))
         se = self._check(f"{name} se", "table se", printed_se, ours["std_err"], bound)
         yield se
         if len(row) == 3 or {name, f"{name} se"} & set(self.replaced):
@@ -168,7 +200,7 @@ class _Comparison:
     def _estimate_check(
         self, name: str, block: str, printed: str, printed_se: str, ours: float
     ) -> Check:
-        bound = SIXTH_DIGIT * sixth_digit(float(printed))
+        bound = _digits(printed)
         if self.adaptive and printed_se:
             bound = ADAPTIVE_SHARE_OF_SE * float(printed_se)
         elif self.adaptive:

@@ -133,6 +133,16 @@ def _code(frame: pd.DataFrame, new: str, of: str, one: str) -> pd.DataFrame:
     return frame.assign(**{new: (frame[of] == one).astype(float)})
 
 
+def _group(frame: pd.DataFrame, new: str, by: list[str]) -> pd.DataFrame:
+    """Stata's ``egen new = group(by)``."""
+    return frame.assign(**{new: frame.groupby(by).ngroup() + 1.0})
+
+
+def _number_within(frame: pd.DataFrame, new: str, by: str) -> pd.DataFrame:
+    """Stata's ``by by: generate new = _n``."""
+    return frame.assign(**{new: frame.groupby(by).cumcount() + 1.0})
+
+
 PREPARATIONS: dict[str, Callable[..., pd.DataFrame]] = {
     "rename": _rename,
     "constant": _constant,
@@ -141,4 +151,6 @@ PREPARATIONS: dict[str, Callable[..., pd.DataFrame]] = {
     "reshape_long": _reshape_long,
     "dummies": _dummies,
     "code": _code,
+    "group": _group,
+    "number_within": _number_within,
 }

@@ -8,6 +8,8 @@ import pytest
 from golden_data import DataUnavailable
 from golden_support import Case, Run
 
+from gllamm_cli.estimate import explore
+
 START_TOLERANCE = 1e-4
 """Room for the log likelihood that the default start is recorded to reach."""
 
@@ -51,6 +53,18 @@ def test_the_default_start_is_no_worse_than_recorded(case, source, number):
     assert found > recorded - START_TOLERANCE
 
 
+@pytest.mark.parametrize(("number", "printed"), [(1, 1.491291), (2, 0.27726546)])
+def test_the_gateaux_derivative_of_2001_comes_out_with_its_small_mass(number, printed, monkeypatch):
+    """The program of 2001 tried a new mass with log odds -5; current gllamm uses -6."""
+    monkeypatch.setattr(explore, "SMALL_MASS", -5.0)
+    (case,) = (case for case in golden_support.cases() if case.id == "jsp_npml")
+    try:
+        outcome = golden_support.play.__wrapped__(case, case.data[0])[number]
+    except DataUnavailable as reason:
+        pytest.skip(str(reason))
+    assert outcome.results["gateaux"] == pytest.approx(printed, rel=2e-5)
+
+
 def deviations(case: Case):
     for run in case.runs:
         yield from ((run, entry) for entry in (*run.looser, *run.instead))
@@ -59,6 +73,7 @@ def deviations(case: Case):
 @pytest.mark.parametrize("case", golden_support.cases(), ids=lambda case: case.id)
 def test_deviations_have_reasons_and_name_what_exists(case):
     blocks = {"log_likelihood", "condition_number", "table", "table se", "random", "random se"}
+    blocks |= {"classes"}
     for run, entry in deviations(case):
         assert len(entry["reason"]) > 40, run.title
         rows = (*run.expected.get("table", ()), *run.expected.get("random", ()))

@@ -18,7 +18,7 @@ results do not depend on the number of threads.
 from cython.parallel cimport prange, threadid
 from libc.stdlib cimport calloc, free
 
-from density cimport (
+from block cimport (
     COMPOSITE, GAMMA, GAUSSIAN, LINKS, NOMINAL, ORDINAL, SCALED_LOGIT, SCALED_PROBIT,
 )
 from integrate cimport evaluate_cluster
@@ -72,7 +72,7 @@ cdef class Kernel:
     blocks : (B + 1,) int64
         Borders of the blocks of top-level clusters that are summed together.
     composite : (part, portion, weight), optional
-        Composite links: (N,) int32, (N, parts), (N,); see ``density.pxd``.
+        Composite links: (N,) int32, (N, parts), (N,); see ``composite.pxd``.
     """
 
     cdef Model model

@@ -40,7 +40,8 @@ are constant within a node.
 from libc.math cimport INFINITY, exp, isfinite, log
 from libc.string cimport memset
 
-from density cimport COMPOSITE, LINKS, Block, density_block
+from block cimport COMPOSITE, LINKS, Block
+from density cimport density_block
 from model cimport (
     CHUNK, Index, Level, Model, Work, entry_size, first_below, first_entry, moment_size, packed,
 )

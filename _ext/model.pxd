@@ -68,7 +68,7 @@ cdef struct Model:
     const int *column
     const double *value
     const long long *entry_start  # (n_rows + 1)
-    # Composite links, see density.pxd; NULL without.
+    # Composite links, see composite.pxd; NULL without.
     Index n_parts
     const int *part
     const double *portion

@@ -5,8 +5,9 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from gllamm_cli.estimate.adapt import Placement, settle, standard_placement
+from gllamm_cli.estimate.adapt import Placement, standard_placement
 from gllamm_cli.estimate.engine import Engine
+from gllamm_cli.estimate.settle import settle
 from gllamm_cli.model.constraints import Reduction
 
 FloatArray = NDArray[np.float64]

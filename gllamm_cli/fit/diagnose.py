@@ -7,9 +7,10 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from gllamm_cli.estimate.adapt import Placement, settle, standard_placement
+from gllamm_cli.estimate.adapt import Placement, standard_placement
 from gllamm_cli.estimate.engine import Engine
 from gllamm_cli.estimate.maximise import Maximum, flat_direction
+from gllamm_cli.estimate.settle import settle
 from gllamm_cli.fit.fit import Fit
 from gllamm_cli.fit.masses import level_masses
 from gllamm_cli.model.constraints import Reduction

@@ -2,7 +2,7 @@
 
 This is the one place that says a family or link exists. The parser, the error
 messages, the checks of the response, the kernels' dispatch and the tests read
-it. The mathematics of an entry is one inlined function in ``_ext/density.pxd``
+it. The mathematics of an entry is one inlined function in ``_ext/links.pxd``
 with the same code.
 """
 
@@ -98,7 +98,7 @@ class Link:
     ``code`` is its code in the kernel; ``ordinal`` and ``nominal`` links bring
     their own family.
     ``predictor`` maps means, which lie in the open interval ``means``, to
-    linear predictors; its inverse is in ``_ext/density.pxd``.
+    linear predictors; its inverse is in ``_ext/links.pxd``.
     """
 
     code: int

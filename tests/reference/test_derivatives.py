@@ -13,8 +13,9 @@ import numpy as np
 import pytest
 from simulated import make_design, make_spec, make_theta
 
-from gllamm_cli.estimate.adapt import settle, standard_placement
+from gllamm_cli.estimate.adapt import standard_placement
 from gllamm_cli.estimate.engine import Engine
+from gllamm_cli.estimate.settle import settle
 from gllamm_cli.model.auxiliary import OrdinalRows
 from gllamm_cli.model.design import CompositeRows
 from gllamm_cli.model.families import FAMILIES, LINKS

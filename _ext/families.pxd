@@ -1,0 +1,213 @@
+# cython: language_level=3
+"""Families: log densities of rows and their derivatives in the predictors.
+
+The pairs of family and link in daily use have loops of their own, written so
+that the compiler calls vector exp and log; every other pair goes through the
+scalar functions of ``links``.
+"""
+
+from libc.math cimport exp, fabs, log
+
+from block cimport Block, CLIP, HALF_LOG_2PI, IMPOSSIBLE, LEAST_GAMMA_MEAN, PROBIT
+from links cimport Triple, log_of, log_probability, mean
+from model cimport LOG_SCALE
+
+cdef inline void gaussian_identity(Block *b, bint derivatives) noexcept nogil:
+    cdef Py_ssize_t i, q, t, R = b.n_nodes
+    cdef double y, zeta, precision, r
+    for i in range(b.n_rows):
+        y = b.y[i]
+        zeta = b.aux[LOG_SCALE][i]
+        precision = exp(-2.0 * zeta)
+        t = i * R
+        for q in range(R):
+            r = y - b.nu[t + q]
+            b.f[t + q] = -HALF_LOG_2PI - zeta - 0.5 * precision * r * r
+        if derivatives:
+            for q in range(R):
+                r = y - b.nu[t + q]
+                b.f1[t + q] = precision * r
+                b.f2[t + q] = -precision
+                b.fa[LOG_SCALE][t + q] = precision * r * r - 1.0
+                b.fna[LOG_SCALE][t + q] = -2.0 * precision * r
+                b.faa[0][t + q] = -2.0 * precision * r * r
+
+
+cdef inline void binomial_logit(Block *b, bint derivatives) noexcept nogil:
+    # f1 holds exp(-|nu|) between the loops: the exponentials are taken in one
+    # flat loop over the block so that they vectorise whatever the node count.
+    cdef Py_ssize_t i, q, t, R = b.n_nodes, n = b.n_rows * b.n_nodes
+    cdef double y, d, c, nu, e, o, p
+    cdef double *scratch = b.f1
+    for t in range(n):
+        scratch[t] = exp(-fabs(b.nu[t]))
+    for t in range(n):
+        b.f[t] = log(1.0 + scratch[t])
+    for i in range(b.n_rows):
+        y = b.y[i]
+        d = b.denominator[i]
+        c = b.constant[i]
+        t = i * R
+        for q in range(R):
+            nu = b.nu[t + q]
+            b.f[t + q] = c + y * nu - d * ((nu if nu > 0.0 else 0.0) + b.f[t + q])
+        if derivatives:
+            for q in range(R):
+                e = scratch[t + q]
+                o = 1.0 / (1.0 + e)
+                p = (1.0 if b.nu[t + q] >= 0.0 else e) * o
+                b.f1[t + q] = y - d * p
+                b.f2[t + q] = -d * e * o * o
+
+
+cdef inline void poisson_log(Block *b, bint derivatives) noexcept nogil:
+    cdef Py_ssize_t i, q, t, R = b.n_nodes, n = b.n_rows * b.n_nodes
+    cdef double y, c, nu
+    cdef double *scratch = b.f1
+    for t in range(n):
+        nu = b.nu[t]
+        scratch[t] = exp(CLIP if nu > CLIP else nu)
+    for i in range(b.n_rows):
+        y = b.y[i]
+        c = b.constant[i]
+        t = i * R
+        for q in range(R):
+            b.f[t + q] = c + y * b.nu[t + q] - scratch[t + q]
+        if derivatives:
+            for q in range(R):
+                b.f2[t + q] = -scratch[t + q]
+                b.f1[t + q] = y - scratch[t + q]
+
+
+cdef inline void binomial_any(Block *b, int link, bint derivatives) noexcept nogil:
+    cdef Py_ssize_t i, q, t
+    cdef double successes, failures
+    cdef Triple p, f
+    for i in range(b.n_rows):
+        successes = b.y[i]
+        failures = b.denominator[i] - b.y[i]
+        for q in range(b.n_nodes):
+            t = i * b.n_nodes + q
+            f.value = b.constant[i]
+            f.first = 0.0
+            f.second = 0.0
+            if successes > 0.0:
+                p = log_probability(link, True, b.nu[t])
+                f.value += successes * p.value
+                f.first += successes * p.first
+                f.second += successes * p.second
+            if failures > 0.0:
+                p = log_probability(link, False, b.nu[t])
+                f.value += failures * p.value
+                f.first += failures * p.first
+                f.second += failures * p.second
+            b.f[t] = f.value
+            if derivatives:
+                b.f1[t] = f.first
+                b.f2[t] = f.second
+
+
+cdef inline void poisson_any(Block *b, int link, bint derivatives) noexcept nogil:
+    cdef Py_ssize_t i, q, t
+    cdef double y
+    cdef Triple m, lnm
+    for i in range(b.n_rows):
+        y = b.y[i]
+        for q in range(b.n_nodes):
+            t = i * b.n_nodes + q
+            m = mean(link, b.nu[t])
+            lnm = log_of(m.value, m.first, m.second)
+            if m.value <= 0.0:
+                b.f[t] = IMPOSSIBLE
+                m.first = 0.0
+                m.second = 0.0
+            else:
+                b.f[t] = b.constant[i] + y * lnm.value - m.value
+            if derivatives:
+                b.f1[t] = y * lnm.first - m.first
+                b.f2[t] = y * lnm.second - m.second
+
+
+cdef inline void gaussian_any(Block *b, int link, bint derivatives) noexcept nogil:
+    cdef Py_ssize_t i, q, t
+    cdef double zeta, precision, r
+    cdef Triple m
+    for i in range(b.n_rows):
+        zeta = b.aux[LOG_SCALE][i]
+        precision = exp(-2.0 * zeta)
+        for q in range(b.n_nodes):
+            t = i * b.n_nodes + q
+            m = mean(link, b.nu[t])
+            r = b.y[i] - m.value
+            b.f[t] = -HALF_LOG_2PI - zeta - 0.5 * precision * r * r
+            if derivatives:
+                b.f1[t] = precision * r * m.first
+                b.f2[t] = precision * (r * m.second - m.first * m.first)
+                b.fa[LOG_SCALE][t] = precision * r * r - 1.0
+                b.fna[LOG_SCALE][t] = -2.0 * b.f1[t]
+                b.faa[0][t] = -2.0 * precision * r * r
+
+
+cdef inline void gamma_any(Block *b, int link, bint derivatives) noexcept nogil:
+    # Shape k = exp(-2 zeta); dk/dzeta = -2k.
+    cdef Py_ssize_t i, q, t
+    cdef double k, y, lny, fk, fkk, ratio
+    cdef const double *g
+    cdef Triple m, lnm
+    for i in range(b.n_rows):
+        k = exp(-2.0 * b.aux[LOG_SCALE][i])
+        g = b.gamma_terms + 3 * i
+        y = b.y[i]
+        lny = log(y)
+        for q in range(b.n_nodes):
+            t = i * b.n_nodes + q
+            m = mean(link, b.nu[t])
+            if m.value <= 0.0:
+                m.value = LEAST_GAMMA_MEAN
+                m.first = 0.0
+                m.second = 0.0
+            lnm = log_of(m.value, m.first, m.second)
+            ratio = y / m.value
+            b.f[t] = k * (log(k) - lnm.value) - g[0] + (k - 1.0) * lny - k * ratio
+            if derivatives:
+                # d(y/mu)/dnu = -ratio * (ln mu)'
+                b.f1[t] = k * lnm.first * (ratio - 1.0)
+                b.f2[t] = k * (lnm.second * (ratio - 1.0) - ratio * lnm.first * lnm.first)
+                fk = log(k) + 1.0 - lnm.value - g[1] + lny - ratio
+                fkk = 1.0 / k - g[2]
+                b.fa[LOG_SCALE][t] = -2.0 * k * fk
+                b.fna[LOG_SCALE][t] = -2.0 * b.f1[t]
+                b.faa[0][t] = 4.0 * k * (fk + k * fkk)
+
+cdef inline void binomial_scaled_probit(Block *b, bint derivatives) noexcept nogil:
+    # Mean Phi(nu / s1): with u = nu exp(-zeta), du/dnu = s, du/dzeta = -u.
+    cdef Py_ssize_t i, q, t
+    cdef double s, u, successes, failures
+    cdef Triple p, f
+    for i in range(b.n_rows):
+        s = exp(-b.aux[LOG_SCALE][i])
+        successes = b.y[i]
+        failures = b.denominator[i] - b.y[i]
+        for q in range(b.n_nodes):
+            t = i * b.n_nodes + q
+            u = s * b.nu[t]
+            f.value = b.constant[i]
+            f.first = 0.0
+            f.second = 0.0
+            if successes > 0.0:
+                p = log_probability(PROBIT, True, u)
+                f.value += successes * p.value
+                f.first += successes * p.first
+                f.second += successes * p.second
+            if failures > 0.0:
+                p = log_probability(PROBIT, False, u)
+                f.value += failures * p.value
+                f.first += failures * p.first
+                f.second += failures * p.second
+            b.f[t] = f.value
+            if derivatives:
+                b.f1[t] = s * f.first
+                b.f2[t] = s * s * f.second
+                b.fa[LOG_SCALE][t] = -u * f.first
+                b.fna[LOG_SCALE][t] = -s * (f.first + u * f.second)
+                b.faa[0][t] = u * (f.first + u * f.second)

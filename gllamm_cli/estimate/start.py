@@ -15,7 +15,7 @@ from gllamm_cli.estimate.maximise import Maximum, maximise
 from gllamm_cli.estimate.records import IterationRecord
 from gllamm_cli.model.constraints import Reduction, build_reduction
 from gllamm_cli.model.design import Design
-from gllamm_cli.model.names import ParameterName
+from gllamm_cli.model.latent import old_equation_names
 from gllamm_cli.model.parameters import Parameters, build_parameters
 from gllamm_cli.model.spec import CONSTANT, IntegrationRule, ModelSpec, StartVector
 
@@ -124,24 +124,6 @@ def default_start(parameters: Parameters, fixed: FloatArray) -> FloatArray:
     return values
 
 
-def _old_names(spec: ModelSpec, name: ParameterName) -> list[tuple[str, str]]:
-    """Names the parameter had in the 2001 version: stems of four letters, no level number."""
-    if not name.effects:
-        return []
-    effects = {effect.number: effect for effect in spec.latent}
-    row = effects[name.effects[0]]
-    stem = spec.levels[row.level - 2].unit[:4]
-    if name.block == "offdiagonal":
-        column = effects[name.effects[1]]
-        return [(f"{stem}{row.index}_{column.index}", name.name)]
-    suffix = "l" if name.block == "loading" else ""
-    index = str(row.index) if spec.named_effects else ""
-    candidates = [f"{stem}{index}{suffix}"]
-    if suffix and row.index == 1:
-        candidates.append(f"{stem}l")
-    return [(candidate, name.name) for candidate in candidates]
-
-
 def start_from(
     spec: ModelSpec,
     parameters: Parameters,
@@ -170,17 +152,19 @@ def start_from(
                 ),
             )
         return values if given.long else reduction.full(values)
-    by_name = dict(zip(given.names, given.values, strict=True))
+    current = {(name.equation, name.name): k for k, name in enumerate(parameters.names)}
+    aliases = old_equation_names(spec.levels, with_equations=spec.named_effects)
     found = np.full(parameters.n, np.nan)
-    used: set[tuple[str, str]] = set()
-    for k, name in enumerate(parameters.names):
-        for alias in [(name.equation, name.name), *_old_names(spec, name)]:
-            if alias in by_name and alias not in used:
-                found[k] = by_name[alias]
-                used.add(alias)
-                break
-    extra = [f"[{eq}]{name}" for eq, name in given.names if (eq, name) not in used]
-    if not used:
+    extra = []
+    for (equation, name), value in zip(given.names, given.values, strict=True):
+        position = current.get((equation, name))
+        if position is None:
+            position = current.get((aliases.get(equation, equation), name))
+        if position is None:
+            extra.append(f"[{equation}]{name}")
+        else:
+            found[position] = value
+    if len(extra) == len(values):
         raise VariableNotFound(
             f"no column of {given.matrix} is a parameter of the model",
             hint="copy takes the values by position",

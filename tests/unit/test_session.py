@@ -254,3 +254,15 @@ def test_one_call_fits_a_table_a_file_or_a_data_set(tmp_path, data):
         assert fit.log_likelihood == pytest.approx(fits[0].log_likelihood, abs=1e-9)
     with pytest.raises(NoEstimates, match="holds no model"):
         gllamm_cli.gllamm("eq a: x", data)
+
+
+def test_starting_values_by_name_reach_parameters_of_masses(data):
+    """Their numbers are those of levels and classes, not of random effects."""
+    session = Session(data)
+    masses = MODEL.replace("adapt", "ip(f) nip(2)")
+    session.run(masses)
+    before = session.fit
+    session.run("matrix a = e(b)")
+    session.run(masses + " from(a)")
+    assert session.fit.log_likelihood == pytest.approx(before.log_likelihood, rel=1e-10)
+    assert len(session.fit.iterations) <= 3

@@ -80,6 +80,7 @@ def normal(y: np.ndarray, mean: np.ndarray, sd: np.ndarray | float) -> np.ndarra
 
 def binary(y: np.ndarray, p: np.ndarray) -> np.ndarray:
     """Log probability of a binary outcome."""
+    p = np.clip(p, 1e-300, 1.0 - 1e-16)
     return np.where(y == 1, np.log(p), np.log1p(-p))
 
 
@@ -97,7 +98,9 @@ def ordinal(y: np.ndarray, nu: np.ndarray, kappa: np.ndarray, link: str) -> np.n
     cumulative = np.hstack([ones, above, zeros])
     at = y.astype(int)
     rows = np.arange(len(y))
-    return np.log(cumulative[rows, at - 1] - cumulative[rows, at])
+    difference = cumulative[rows, at - 1] - cumulative[rows, at]
+    # Nodes in the tail may leave nothing for a category.
+    return np.log(np.maximum(difference, 1e-300))
 
 
 def choice(unit: np.ndarray, chosen: np.ndarray, nu: np.ndarray) -> np.ndarray:

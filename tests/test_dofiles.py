@@ -86,9 +86,7 @@ def test_high_school_and_beyond(shared_folder):
 def test_three_responses(shared_folder, expected):
     wanted = expected["multieq.do"]
     _, fits, _ = script(shared_folder, "multieq.do")
-    assert fits[-1].log_likelihood == pytest.approx(
-        wanted["log_likelihood_nip12_adapt"], abs=1e-4
-    )
+    assert fits[-1].log_likelihood == pytest.approx(wanted["log_likelihood_nip12_adapt"], abs=1e-4)
     found = estimates(fits[-1])
     for name, value in wanted["estimates"].items():
         assert abs(found[name]) == pytest.approx(abs(value), abs=1e-4), name

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from gllamm_cli.errors import (
-    CommandError,
     GllammError,
     InvalidSyntax,
     NotAllowed,
@@ -25,16 +24,16 @@ from gllamm_cli.errors import (
 from gllamm_cli.interpret.blocks import Block, Line, Node, parse_blocks
 from gllamm_cli.interpret.extended import extended_function
 from gllamm_cli.interpret.macros import Macros, number_text, words
-from gllamm_cli.interpret.outcomes import Estimated, Noted, Outcome
+from gllamm_cli.interpret.outcomes import Noted, Outcome
 from gllamm_cli.interpret.run import Mask, Run
 from gllamm_cli.interpret.table import COMMANDS, ByUse, Command, find_command, unknown_command
 from gllamm_cli.stata.environment import Groups
 from gllamm_cli.stata.evaluate import Evaluator
 from gllamm_cli.stata.expression import ExpressionParser, parse_expression
 from gllamm_cli.stata.functions import is_text, truth
-from gllamm_cli.stata.lexer import Kind, expression_tokens, part, stripped, whole
+from gllamm_cli.stata.lexer import expression_tokens, part, stripped, whole
 from gllamm_cli.stata.numlist import parse_numlist
-from gllamm_cli.stata.source import Statement, read_statements
+from gllamm_cli.stata.source import read_statements
 from gllamm_cli.stata.varlist import expand_varlist, parse_varlist
 
 if TYPE_CHECKING:
@@ -173,10 +172,8 @@ class Interpreter:
 
     def run_text(self, text: str) -> None:
         """Run the statements of a text; raises at the first that fails."""
-        try:
+        with suppress(Stop):
             self.run_nodes(parse_blocks(read_statements(text), lenient=self.lenient))
-        except Stop:
-            pass
 
     def run_quietly(self, text: str) -> None:
         """Run the statements of a text without output."""
@@ -235,7 +232,7 @@ class Interpreter:
                     self._run_line(node)
             except GllammError as error:
                 self._locate(error, node)
-                if not self.keep_going or len(self.frames) > 1 or self.on_error is None:
+                if not self.keep_going or len(self.frames) > 2 or self.on_error is None:
                     raise
                 self.failed = error
                 self.on_error(error)
@@ -271,29 +268,30 @@ class Interpreter:
         if block.end is not None and block.end.text == "end":
             self._block_of_lines(block)
             return
-        expanded = self.macros.expand(head)
+        while match := PREFIX.match(head):
+            head = head[match.end() :].lstrip()
+        with self._prefixes(self.macros.expand(block.head.text)) as (left, _):
+            self._run_head(left.strip(), head, block.body)
+
+    def _run_head(self, expanded: str, head: str, body: Sequence[Node]) -> None:
+        """Carry out a block by its head, with its macros replaced and as typed."""
         match = re.match(r"\w+", expanded)
         word = match.group() if match else ""
         rest = expanded[len(word) :].strip()
-        if word == "foreach":
-            self._foreach(rest, head, block.body)
+        if not expanded:
+            self.run_nodes(body)
+        elif word == "foreach":
+            self._foreach(rest, body)
         elif word in ("forvalues", "forvalue", "forval", "forv"):
-            self._forvalues(rest, block.body)
+            self._forvalues(rest, body)
         elif word == "while":
-            self._while(head[len("while") :], block.body)
+            self._while(head[len("while") :], body)
         elif word == "if":
-            self._branch(self._holds(rest), block.body)
+            self._branch(self._holds(rest), body)
         elif word == "else":
-            self._else(rest, block.body)
-        elif word in ("program", "prog"):
-            raise InvalidSyntax("a program ends in end, not in }")
+            self._else(rest, body)
         else:
-            with self._prefixes(expanded) as (left, _):
-                if left.strip():
-                    raise InvalidSyntax(
-                        f"invalid syntax: {left.split()[0]} takes no block in braces"
-                    )
-                self.run_nodes(block.body)
+            raise InvalidSyntax(f"invalid syntax: {word or expanded} takes no block in braces")
 
     def _pass(self) -> None:
         self._passes += 1
@@ -318,7 +316,7 @@ class Interpreter:
             else:
                 local[name] = outer
 
-    def _foreach(self, rest: str, head: str, body: Sequence[Node]) -> None:
+    def _foreach(self, rest: str, body: Sequence[Node]) -> None:
         match = re.match(r"(\w+)\s+(in|of)\b\s*(.*)", rest, re.DOTALL)
         if match is None:
             raise InvalidSyntax("invalid syntax: foreach name in list {, or foreach name of ...")
@@ -462,6 +460,8 @@ class Interpreter:
         span = whole(text)
         tokens = ExpressionParser(expression_tokens_of_prefix(part(span, 2, span.end)))
         condition = tokens.parse()
+        if tokens.at("="):
+            raise tokens.unexpected("expected a command")
         rest = part(span, tokens.current.span.start, span.end).text
         value = np.ravel(self.evaluator().number(condition))
         holds = bool(truth(value[:1]).any())
@@ -578,19 +578,16 @@ class Interpreter:
     def _dispatch(self, text: str, lines: Sequence[str] = ()) -> None:
         word = NAME.match(text)
         if word and word.group() in self.session.programs:
-            name = word.group()
-            rest = text[len(name) :].strip()
-            head, comma, options = rest.partition(",")
-            del head, comma, options
-            with self.call(name, words(rest.replace(",", " , ")) if "," in rest else words(rest)):
-                self.macros.local["0"] = rest
-                try:
-                    self.run_nodes(self.session.programs[name])
-                except Stop:
-                    pass
+            self._call_program(word.group(), text[word.end() :].strip())
             return
         command, rest_span = self._command(text)
         self._carry_out(command, rest_span, lines=lines)
+
+    def _call_program(self, name: str, arguments: str) -> None:
+        """Run a program; a comma is an argument of its own."""
+        with self.call(name, words(arguments.replace(",", " , "))), suppress(Stop):
+            self.macros.local["0"] = arguments
+            self.run_nodes(self.session.programs[name])
 
     def _carry_out(
         self,
@@ -658,6 +655,3 @@ def _block_lines(block: Block) -> list[str]:
     if block.end is not None:
         lines += block.end.typed
     return lines
-
-
-__all__ = ["CommandError", "Estimated", "Interpreter", "Kind", "Mask", "Statement"]

@@ -9,7 +9,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gllamm_cli.data import Dataset
-from gllamm_cli.errors import InsufficientObservations, InvalidSyntax, VarlistRequired
+from gllamm_cli.errors import (
+    InsufficientObservations,
+    InvalidSyntax,
+    NoEstimates,
+    NotAllowed,
+    VarlistRequired,
+)
 from gllamm_cli.fit.estimates import Estimates
 from gllamm_cli.fit.one_level import OneLevelFit, fit_one_level
 from gllamm_cli.interpret.factors import expand_factors
@@ -19,7 +25,8 @@ from gllamm_cli.model.families import LINK_BY_NAME, find_family, find_link
 from gllamm_cli.model.spec import ModelSpec, Response, Sample, Thresholds
 from gllamm_cli.report.regression import Regression, count, regression_lines
 from gllamm_cli.stata.format import display, format_f, format_g
-from gllamm_cli.stata.functions import FloatArray
+from gllamm_cli.stata.functions import FloatArray, missing
+from gllamm_cli.stata.lexer import whole
 from gllamm_cli.stata.named_matrix import Names
 
 OPTIONS = (
@@ -27,6 +34,7 @@ OPTIONS = (
     "HR BASEoutcome(n) Base(n) NOHeader NOTABle BEta ITERate(n) Family(t) LINk(t) ASIS TRace "
     "TECHnique(t) DIFficult From(w) SCAle(t) SCORe(w)"
 )
+EXPONENTIATED = ("or", "irr", "rrr", "eform", "hr")
 TITLES = {
     "logit": "Logistic regression",
     "logistic": "Logistic regression",
@@ -94,7 +102,7 @@ def _setup(run: Run, parsed: Parsed) -> _Setup:
         elif kind == "pweight":
             weights = ((1, TEMPORARY),)
         else:
-            raise InvalidSyntax("aweights not allowed", span=run.span)
+            raise NotAllowed("aweights not allowed", span=run.span)
     offset = None
     for option, change in (("offset", lambda x: x), ("exposure", np.log)):
         if parsed.has(option):
@@ -118,7 +126,12 @@ def _setup(run: Run, parsed: Parsed) -> _Setup:
             raise InvalidSyntax(f"vce({vce[0]}) is not supported", span=run.span)
     cluster = None
     if cluster_name:
+        (cluster_name,) = run.variables(whole(cluster_name))
         codes = np.unique(data.sort_key(cluster_name), return_inverse=True)[1]
+        values = (
+            data.text(cluster_name) if data.is_text(cluster_name) else data.column(cluster_name)
+        )
+        selected = selected & ~missing(values)
         data = data.with_column(CLUSTER, codes.astype(np.float64), storage_type="double")
         cluster = CLUSTER
     sample = Sample(selected=tuple(int(row) for row in np.flatnonzero(selected)))
@@ -138,7 +151,7 @@ def _setup(run: Run, parsed: Parsed) -> _Setup:
         cluster=cluster,
         cluster_name=cluster_name,
         level=level,
-        exponentiate=any(parsed.has(o) for o in ("or", "irr", "rrr", "eform", "hr")),
+        exponentiate=any(parsed.has(option) for option in EXPONENTIATED),
     )
 
 
@@ -159,8 +172,24 @@ def _spec(setup: _Setup, family: str, link: str, base: float | None = None) -> M
     )
 
 
+def _replayed(run: Run, parsed: Parsed) -> bool:
+    """Show the last results of this command again if nothing stands before the comma."""
+    frame = parsed.frame
+    found = run.session.results
+    if frame.body.text or frame.condition is not None or found is None:
+        return False
+    if found.command != run.name or found.regression is None:
+        raise NoEstimates("last estimates not found", span=run.span)
+    asked = any(parsed.has(option) for option in EXPONENTIATED)
+    level = parsed.number("level", float(run.session.settings.get("level", 95)))
+    run.print(*regression_lines(found, level=level, exponentiate=True if asked else None))
+    return True
+
+
 def _ml(run: Run) -> None:
     parsed = run.parse(OPTIONS)
+    if _replayed(run, parsed):
+        return
     setup = _setup(run, parsed)
     family, link, heading = MODELS[run.name]
     y = setup.data.column(setup.depvar)
@@ -208,12 +237,20 @@ def _names(setup: _Setup, fitted: OneLevelFit, link: str) -> Names:
         if name.block == "threshold":
             made.append((f"cut{len([1 for of, _ in made if of.startswith('cut')]) + 1}", "_cons"))
         elif link == "mlogit":
-            made.append((name.equation, name.name))
+            made.append((_outcome_name(setup, name.equation), name.name))
         elif name.block == "scale":
             made.append(("lnsigma", "_cons"))
         else:
             made.append((setup.depvar, name.name))
     return tuple(made)
+
+
+def _outcome_name(setup: _Setup, equation: str) -> str:
+    """Label of an outcome, or its number; the engine calls category 4 ``c4``."""
+    number = equation.removeprefix("c")
+    labels = setup.data.labels_of(setup.depvar)
+    label = labels.get(float(number), "") if _is_number(number) else ""
+    return label.replace(" ", "_") or number
 
 
 def _finish(
@@ -257,9 +294,9 @@ def _finish(
     left = [title, *[""] * max(rows_right - 2, 1), last]
     place = None
     if base is not None:
-        equations = list(dict.fromkeys(equation for equation, _ in names))
-        numbers = sorted([*(float(e) for e in equations if _is_number(e)), base])
-        place = (number_text(base), numbers.index(base))
+        found = dict.fromkeys(name.equation.removeprefix("c") for name in fit.names)
+        numbers = sorted([*(float(e) for e in found if _is_number(e)), base])
+        place = (_outcome_name(setup, number_text(base)), numbers.index(base))
     cuts = tuple(equation for equation, _ in names if equation.startswith("cut"))
     clusters = None
     if setup.cluster is not None:
@@ -323,6 +360,8 @@ def _macros(setup: _Setup, robust: bool) -> dict[str, str]:
 def glm(run: Run) -> None:
     """``glm y x, family() link()``: the families and links of gllamm."""
     parsed = run.parse(OPTIONS)
+    if _replayed(run, parsed):
+        return
     setup = _setup(run, parsed)
     words = parsed.text("family", "gaussian").split()
     family = find_family(words[0]).name
@@ -340,6 +379,8 @@ def glm(run: Run) -> None:
 def regress(run: Run) -> None:
     """Least squares, with Stata's analysis of variance above the table."""
     parsed = run.parse(OPTIONS)
+    if _replayed(run, parsed):
+        return
     setup = _setup(run, parsed)
     data = setup.data
     rows = np.array(setup.sample.selected, dtype=np.int64)
@@ -480,7 +521,12 @@ def _regress_results(
         residual_df=residual_df,
         scalars=scalars,
         macros=_macros(setup, robust),
-        regression=Regression(left=left, right=tuple(right), clusters=clusters),
+        regression=Regression(
+            left=left,
+            right=tuple(right),
+            clusters=clusters,
+            widths=(48, 17, 10) if robust else (51, 15, 9),
+        ),
     )
     run.session.results = estimates
     if not parsed.has("notable"):
@@ -495,7 +541,7 @@ def format_g5(x: float) -> str:
 def _anova(mss: float, model_df: int, rss: float, df: float, n: float) -> tuple[str, ...]:
     def line(name: str, ss: float, degrees: float) -> str:
         ms = ss / degrees if degrees > 0 else math.nan
-        return f"{name:>12} |  {format_g(ss, 10)} {degrees:9,.0f}  {format_g(ms, 10)}"
+        return f"{name:>12} | {format_g(ss, 11)} {degrees:>9,.0f} {format_g(ms, 11)}"
 
     return (
         "      Source |       SS           df       MS",

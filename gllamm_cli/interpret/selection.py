@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,8 +21,8 @@ LOG_SQRT_2PI = 0.5 * math.log(2.0 * math.pi)
 
 
 def _terms(
-    theta: FloatArray, y: FloatArray, X: FloatArray, d: FloatArray, W: FloatArray
-) -> NDArray[np.generic]:
+    theta: NDArray[Any], y: FloatArray, X: FloatArray, d: FloatArray, W: FloatArray
+) -> NDArray[Any]:
     """Log likelihood of each row (Maddala 1983, section 5.7).
 
     ``theta`` holds the coefficients of y (the treatment among them), those of
@@ -90,7 +91,7 @@ def treatreg(run: Run) -> None:
     W = np.column_stack([*(data.column(name)[used] for name in w_names), ones])
     log = not parsed.has("nolog")
     theta, value, hessian = _maximise(run, y, X, d, W, log=log)
-    V = np.linalg.inv(-hessian)
+    V = np.asarray(np.linalg.inv(-hessian), dtype=np.float64)
     k, q = X.shape[1], W.shape[1]
     names = (
         *((depvar, name) for name in [*x_names, "_cons"]),
@@ -220,8 +221,6 @@ def _derived(theta: FloatArray, V: FloatArray, place: int) -> list[str]:
             reach = 1.9599639845 * math.sqrt(V[k, k])
             change = math.tanh if name == "rho" else math.exp
             low, high = change(theta[k] - reach), change(theta[k] + reach)
-        blank = " " * 22
-        lines.append(
-            f"{name:>12} |  {format_g(value)}  {format_g(se)}{blank}{format_g(low)}   {format_g(high)}"
-        )
+        limits = f"{format_g(low)}   {format_g(high)}"
+        lines.append(f"{name:>12} |  {format_g(value)}  {format_g(se)}{' ' * 22}{limits}")
     return [*lines, "-" * 78]

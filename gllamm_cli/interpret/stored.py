@@ -173,7 +173,10 @@ def _table(run: Run) -> None:
         run.print("-" * 13 + "+" + "-" * (width * len(models)))
         for stat in wanted:
             values = [_statistic(found, stat) for _, found in models]
-            run.print(f"{stat:>12} |" + "".join(f"{format_g(x, 10):>{width - 1}} " for x in values).rstrip())
+            run.print(
+                f"{stat:>12} |"
+                + "".join(f"{format_g(x, 10):>{width - 1}} " for x in values).rstrip()
+            )
     run.print(rule)
     if parsed.has("star"):
         run.print(f"{'legend: * p<0.05; ** p<0.01; *** p<0.001':>{len(rule)}}")

@@ -34,7 +34,6 @@ from gllamm_cli.stata.expression import (
 from gllamm_cli.stata.functions import FloatArray
 from gllamm_cli.stata.lexer import frame_tokens, part, whole
 
-
 NAMED = re.compile(r"\s*([^\W\d]\w*)\s*:(?!:)(.*)", re.DOTALL)
 
 

@@ -14,7 +14,7 @@ from gllamm_cli.stata.constraint import ConstraintDefinition, format_terms, list
 from gllamm_cli.stata.varlist import suggestion
 
 if TYPE_CHECKING:
-    from gllamm_cli.stata.matrices import NamedMatrix
+    from gllamm_cli.stata.named_matrix import NamedMatrix
 
 
 @dataclass(frozen=True, slots=True)

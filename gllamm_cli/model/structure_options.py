@@ -16,7 +16,7 @@ from gllamm_cli.stata.varlist import suggestion
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from gllamm_cli.stata.matrices import NamedMatrix
+    from gllamm_cli.stata.named_matrix import NamedMatrix
 
 RULES = {
     "g": IntegrationRule.GAUSS_HERMITE,

@@ -38,6 +38,10 @@ class Regression:
         Equations whose one parameter is shown as ``/name`` after the others.
     below
         Lines under the table.
+    widths
+        Of the left column, and of labels and values in the right one.
+    clusters
+        Number of clusters of the standard errors.
     """
 
     left: tuple[str, ...]
@@ -48,7 +52,7 @@ class Regression:
     base: tuple[str, int] | None = None
     auxiliary: tuple[str, ...] = ()
     below: tuple[str, ...] = ()
-    title: str = ""
+    widths: tuple[int, int, int] = (LEFT_WIDTH, 17, 10)
     clusters: int | None = None
 
 
@@ -59,13 +63,14 @@ def count(x: float) -> str:
 
 def header_lines(shown: Regression) -> list[str]:
     """Lay the header out in two columns."""
+    left_width, label_width, value_width = shown.widths
     height = max(len(shown.left), len(shown.right))
     lines = []
     for k in range(height):
         left = shown.left[k] if k < len(shown.left) else ""
         if k < len(shown.right):
             label, value = shown.right[k]
-            lines.append(f"{left:<{LEFT_WIDTH}}{label:<17} = {value:>10}")
+            lines.append(f"{left:<{left_width}}{label:<{label_width}} = {value:>{value_width}}")
         else:
             lines.append(left)
     return lines

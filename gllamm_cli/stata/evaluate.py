@@ -277,14 +277,14 @@ class Evaluator:
         return function.apply(*values)
 
     def _running_sum(self, values: FloatArray) -> FloatArray:
-        total = np.cumsum(np.where(np.isnan(values), 0.0, values))
+        total = np.asarray(np.cumsum(np.where(np.isnan(values), 0.0, values)), dtype=np.float64)
         if self.groups is None:
             return total
         if not len(total):
             return total
         starts = self.groups.starts
         before = np.where(starts > 0, total[starts - 1], 0.0)
-        return total - np.repeat(before, np.diff(np.append(starts, len(total))))
+        return np.asarray(total - np.repeat(before, np.diff(np.append(starts, len(total)))))
 
     def _stored(self, node: Call) -> Value:
         if len(node.arguments) != 1 or not isinstance(node.arguments[0], Name):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -196,7 +197,7 @@ def _operation(node: MatrixOperation, operands: list[NamedMatrix]) -> NamedMatri
     a, b = first.values, second.values
     with np.errstate(all="ignore"):
         if node.operator == "#":
-            return NamedMatrix.unnamed(np.kron(a, b))
+            return NamedMatrix.unnamed(_float(np.kron(a, b)))
         if node.operator in "*/" and b.shape == (1, 1) and a.shape[1] != 1:
             factor = b[0, 0] if node.operator == "*" else 1.0 / b[0, 0]
             return NamedMatrix(a * factor, first.row_names, first.column_names)
@@ -216,6 +217,10 @@ def _operation(node: MatrixOperation, operands: list[NamedMatrix]) -> NamedMatri
     )
 
 
+def _float(values: Any) -> FloatArray:
+    return np.asarray(values, dtype=np.float64)
+
+
 def _square(matrix: NamedMatrix, node: MatrixNode) -> FloatArray:
     if matrix.values.shape[0] != matrix.values.shape[1]:
         raise Conformability("conformability error", span=node.span, hint="not a square matrix")
@@ -229,7 +234,7 @@ def _inverse(matrix: NamedMatrix, node: MatrixFunction) -> NamedMatrix:
     except np.linalg.LinAlgError:
         # As Stata: singular symmetric matrices have a generalised inverse.
         inverse = np.linalg.pinv(values)
-    return NamedMatrix(inverse, matrix.column_names, matrix.row_names)
+    return NamedMatrix(_float(inverse), matrix.column_names, matrix.row_names)
 
 
 def _cholesky(matrix: NamedMatrix, node: MatrixFunction) -> NamedMatrix:
@@ -237,7 +242,7 @@ def _cholesky(matrix: NamedMatrix, node: MatrixFunction) -> NamedMatrix:
         factor = np.linalg.cholesky(_square(matrix, node))
     except np.linalg.LinAlgError:
         raise NotPositiveDefinite("matrix not positive definite", span=node.span) from None
-    return NamedMatrix(factor, matrix.row_names, matrix.column_names)
+    return NamedMatrix(_float(factor), matrix.row_names, matrix.column_names)
 
 
 def _diagonal(matrix: NamedMatrix, node: MatrixFunction) -> NamedMatrix:

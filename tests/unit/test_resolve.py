@@ -16,7 +16,7 @@ from gllamm_cli.model.resolve import (
 )
 from gllamm_cli.model.spec import CONSTANT, Purpose, Response
 from gllamm_cli.stata.command import parse_gllamm
-from gllamm_cli.stata.matrices import NamedMatrix
+from gllamm_cli.stata.named_matrix import NamedMatrix
 from gllamm_cli.stata.options import GLLAMM_OPTIONS, Argument
 
 NUMERIC = ["y", "x", "x2", "id", "school", "county", "one", "n", "wt1", "wt2", "other3", "lny"]

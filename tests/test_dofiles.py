@@ -1,4 +1,4 @@
-"""Whole scripts: the published ones, the golden cases as do-files, and their data from raw files."""
+"""Whole scripts: the published ones, the golden cases as do-files, data from raw files."""
 
 from __future__ import annotations
 

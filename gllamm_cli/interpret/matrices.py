@@ -39,7 +39,7 @@ def matrix(run: Run) -> None:
                 raise VariableNotFound(f"matrix {name} not found", span=run.span)
             del session.matrices[name]
     elif word in ("rename", "ren"):
-        old, new = (rest.split() + ["", ""])[:2]
+        old, new = [*rest.split(), "", ""][:2]
         if old not in session.matrices or not is_name(new):
             raise VariableNotFound(f"matrix {old} not found", span=run.span)
         session.matrices[new] = session.matrices.pop(old)

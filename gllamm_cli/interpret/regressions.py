@@ -128,10 +128,9 @@ def _setup(run: Run, parsed: Parsed) -> _Setup:
     if cluster_name:
         (cluster_name,) = run.variables(whole(cluster_name))
         codes = np.unique(data.sort_key(cluster_name), return_inverse=True)[1]
-        values = (
-            data.text(cluster_name) if data.is_text(cluster_name) else data.column(cluster_name)
-        )
-        selected = selected & ~missing(values)
+        is_text = data.is_text(cluster_name)
+        of_cluster = data.text(cluster_name) if is_text else data.column(cluster_name)
+        selected = selected & ~missing(of_cluster)
         data = data.with_column(CLUSTER, codes.astype(np.float64), storage_type="double")
         cluster = CLUSTER
     sample = Sample(selected=tuple(int(row) for row in np.flatnonzero(selected)))
@@ -232,7 +231,7 @@ def _most_frequent(setup: _Setup, y: FloatArray) -> float:
 
 def _names(setup: _Setup, fitted: OneLevelFit, link: str) -> Names:
     """Names of parameters as Stata has them for these commands."""
-    made = []
+    made: list[tuple[str, str]] = []
     for name in fitted.fit.names:
         if name.block == "threshold":
             made.append((f"cut{len([1 for of, _ in made if of.startswith('cut')]) + 1}", "_cons"))
@@ -408,7 +407,7 @@ def regress(run: Run) -> None:
     omitted = [name for k, name in enumerate(names) if k not in kept]
     run.print(*(f"note: {name} omitted because of collinearity" for name in omitted))
     X, names = X[:, kept], [names[k] for k in kept]
-    XtX = np.linalg.inv((X * w[:, None]).T @ X)
+    XtX = np.asarray(np.linalg.inv((X * w[:, None]).T @ X), dtype=np.float64)
     b = XtX @ ((X * w[:, None]).T @ y)
     residual = y - X @ b
     k = X.shape[1]

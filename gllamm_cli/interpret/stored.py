@@ -54,7 +54,8 @@ def _dir(run: Run) -> None:
     run.print("", "-" * 60, "        name | command      depvar       npar", "-" * 60)
     for name, found in run.session.stored.items():
         run.print(
-            f"{abbreviate(name):>12} | {found.command:<13}{abbreviate(found.depvar):<13}{len(found.b):>4}"
+            f"{abbreviate(name):>12} | {found.command:<13}{abbreviate(found.depvar):<13}"
+            f"{len(found.b):>4}"
         )
     run.print("-" * 60)
 

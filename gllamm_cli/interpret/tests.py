@@ -124,8 +124,7 @@ class _Linear:
                 return zero, value
             case Name(name=name):
                 if name in self.run.session.scalars:
-                    value = self.run.session.scalars[name]
-                    return zero, float(value)
+                    return zero, float(self.run.session.scalars[name])
                 return self._unit(None, name), 0.0
             case Coefficient(equation=equation, name=name, standard_error=False):
                 return self._unit(equation, name), 0.0
@@ -160,7 +159,7 @@ class _Linear:
 
     def text(self, vector: FloatArray, value: float) -> str:
         """Print a restriction, terms in the order of e(b)."""
-        pieces = []
+        pieces: list[str] = []
         for k, weight in enumerate(vector.tolist()):
             if weight == 0.0:
                 continue

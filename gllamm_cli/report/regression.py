@@ -140,7 +140,8 @@ def table_head(
     if robust:
         lines.append(f"{'':>{NAME_WIDTH}} |{'Robust':>23}")
     lines.append(
-        f"{abbreviate(name):>{NAME_WIDTH}} |{heading:>11}   Std. Err.      {letter}    P>|{letter}|{interval}"
+        f"{abbreviate(name):>{NAME_WIDTH}} |{heading:>11}   Std. Err.      {letter}"
+        f"    P>|{letter}|{interval}"
     )
     return lines
 

@@ -48,6 +48,9 @@ class Environment:
         return source.get(name, float("nan"))
 
 
+NO_RESULTS = Environment()
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Groups:
     """By-groups: consecutive rows.

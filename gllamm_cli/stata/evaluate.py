@@ -21,7 +21,7 @@ from gllamm_cli.errors import (
     UnknownFunction,
     VariableNotFound,
 )
-from gllamm_cli.stata.environment import Environment, Groups
+from gllamm_cli.stata.environment import NO_RESULTS, Environment, Groups
 from gllamm_cli.stata.expression import (
     Binary,
     Call,
@@ -94,7 +94,7 @@ class Evaluator:
     dataset: Dataset | None = None
     random: np.random.Generator | None = None
     estimation_sample: NDArray[np.bool_] | None = None
-    environment: Environment = Environment()
+    environment: Environment = NO_RESULTS
     groups: Groups | None = None
     replaced: tuple[str, Value] | None = None
 

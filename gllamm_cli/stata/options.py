@@ -47,7 +47,8 @@ def rules(description: str) -> tuple[OptionRule, ...]:
     """Return rules from words like ``by(v)``, ``Replace`` and ``STub(w)``.
 
     Capital letters are the shortest form, or all letters if there are none; the
-    letter in parentheses says what the argument is: n numbers, v variables, w words, t text, o text or nothing.
+    letter in parentheses says what the argument is: n numbers, v variables, w words,
+    t text, o text or nothing.
     """
     kinds = {
         "": NONE,

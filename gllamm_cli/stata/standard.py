@@ -64,11 +64,12 @@ def parse_standard(span: Span) -> StandardCommand:
         if token.kind is Kind.WORD and token.text in ("if", "in", "using"):
             marks.append((token.text, token.span))
         separate = previous is None or previous.end < token.span.start
-        if token.kind is Kind.GROUP and token.text.startswith("[") and _is_weight(token.text):
-            # x[_n-1] is a subscript, [fw=n] a weight; a name of its own in brackets only
-            # where nothing touches it from the left.
-            if "=" in token.text.partition("]")[0].replace("==", "") or separate:
-                marks.append(("weight", token.span))
+        bracketed = token.kind is Kind.GROUP and token.text.startswith("[")
+        # x[_n-1] is a subscript, [fw=n] a weight; a name of its own in brackets only
+        # where nothing touches it from the left.
+        assigns = "=" in token.text.replace("==", "")
+        if bracketed and _is_weight(token.text) and (assigns or separate):
+            marks.append(("weight", token.span))
         previous = token.span
     # The rest must balance as well, even though it is read later.
     list(frame_tokens(part(span, comma, span.end)))

@@ -244,3 +244,21 @@ class NoVariance(GllammError):
     """A response without residual variance."""
 
     rc = 409
+
+
+class LikelihoodUndefined(GllammError):
+    """A log likelihood that cannot be computed for the data of a prediction."""
+
+    rc = 198
+
+
+class SingularCovariance(GllammError):
+    """A covariance matrix of the parameters that cannot be inverted."""
+
+    rc = 198
+
+
+class NotForThisModel(GllammError):
+    """A prediction that the kind of model fitted does not have."""
+
+    rc = 301

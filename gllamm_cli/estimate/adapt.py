@@ -81,7 +81,9 @@ def standard_placement(design: Design) -> Placement:
     return Placement(tuple(levels))
 
 
-def _unpack(moments: FloatArray, own: int, below: int, total: int) -> tuple[FloatArray, FloatArray]:
+def unpack_moments(
+    moments: FloatArray, own: int, below: int, total: int
+) -> tuple[FloatArray, FloatArray]:
     """First moments (units, own) and raw second moments (units, own, total) of a level's units.
 
     Only columns from ``below`` on are filled.
@@ -125,7 +127,7 @@ def refresh(design: Design, moments: tuple[FloatArray, ...], old: Placement) -> 
             mean, change, shift, variance, mix = (
                 np.repeat(x, level.n_units, axis=0) for x in (mean, change, shift, variance, mix)
             )
-        first, second = _unpack(moments[k], own, below, total)
+        first, second = unpack_moments(moments[k], own, below, total)
         mean[:, below : below + own] = first
         change[:, below : below + own] = first - old.levels[k].mean
         covariance = second - first[:, :, None] * mean[:, None, :]

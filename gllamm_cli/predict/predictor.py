@@ -1,0 +1,366 @@
+"""``gllapred``: predictions from a fit for the rows of a data set."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gllamm_cli.errors import (
+    AlreadyDefined,
+    InvalidSyntax,
+    NotForThisModel,
+    VariableNotFound,
+)
+from gllamm_cli.fit.fit import Fit
+from gllamm_cli.model.structure import n_classes
+from gllamm_cli.predict.expectation import expectation, posterior_nodes, prior_nodes
+from gllamm_cli.predict.influence import cooks_distances
+from gllamm_cli.predict.latent import (
+    Moments,
+    effect_covariances,
+    means_of_rows,
+    posterior_moments,
+    prior_variances,
+)
+from gllamm_cli.predict.means import check_above, check_outcome, conditional_mean
+from gllamm_cli.predict.messages import announcement, class_lines, log_likelihood_lines
+from gllamm_cli.predict.model import PreparedModel, parameters_at, prepare
+from gllamm_cli.predict.posterior import Posterior, evaluate_posterior
+from gllamm_cli.predict.request import Prediction, PredictRequest, Quantity
+from gllamm_cli.predict.residuals import Residual
+from gllamm_cli.predict.sample import rows_to_use
+
+if TYPE_CHECKING:
+    from gllamm_cli.data import Dataset
+
+FloatArray = NDArray[np.float64]
+BoolArray = NDArray[np.bool_]
+
+WITHOUT_RESPONSE = frozenset({Quantity.XB, Quantity.S})
+OF_CLUSTERS = frozenset(
+    {Quantity.U, Quantity.USTD, Quantity.FAC, Quantity.P, Quantity.LL, Quantity.COOKSD}
+)
+"""Quantities that all rows of a cluster share."""
+LEAST_VARIANCE = 0.0
+
+
+def predict(
+    fit: Fit,
+    dataset: Dataset,
+    request: PredictRequest,
+    *,
+    sample: BoolArray | None = None,
+    threads: int | None = None,
+) -> Prediction:
+    """Predict as gllapred does, with the quadrature of the fit.
+
+    Parameters
+    ----------
+    sample : (rows,), optional
+        e(sample); None for the rows that the fitted command would use.
+    threads
+        Number of threads; results do not depend on it.
+
+    Raises
+    ------
+    GllammError
+        What gllapred refuses, with its messages and return codes.
+    """
+    return _Predictor(fit, dataset, request, sample, threads).prediction()
+
+
+def check_options(fit: Fit, request: PredictRequest) -> tuple[Quantity, list[str]]:
+    """Refuse what makes no sense for the fit; return what to compute, and notes."""
+    one_level = not fit.spec.levels
+    quantity = request.quantity
+    notes: list[str] = []
+    if request.corr and quantity is not Quantity.U:
+        raise InvalidSyntax("corr option allowed only with u option")
+    if one_level and quantity is Quantity.P:
+        raise InvalidSyntax("p option not valid for 1 level model")
+    if one_level and quantity in (Quantity.U, Quantity.USTD, Quantity.FAC):
+        raise InvalidSyntax("u, and fac options not valid for 1-level model")
+    if one_level and quantity is Quantity.LINPRED:
+        notes.append("linpred option equivalent to xb for this model")
+        quantity = Quantity.XB
+    if request.nooffset and quantity not in (Quantity.XB, Quantity.MU, Quantity.LINPRED):
+        raise InvalidSyntax("nooffset option only allowed with xb, mu or linpred options")
+    if request.us is not None and not quantity.is_function_of_mean:
+        raise InvalidSyntax("us() option only valid with mu, pearson, deviance or anscombe")
+    if quantity is Quantity.S and not fit.spec.has_scale:
+        raise InvalidSyntax(
+            "s option not valid: the model has no level-1 scale parameter",
+            hint="families gaussian and gamma and the scaled links have one",
+        )
+    return quantity, notes
+
+
+def new_names(fit: Fit, request: PredictRequest, quantity: Quantity) -> tuple[list[str], list[str]]:
+    """Names of the new variables, and of posterior correlations."""
+    stub, effects = request.stub, range(1, len(fit.spec.latent) + 1)
+    if quantity in (Quantity.U, Quantity.USTD):
+        names = [f"{stub}{letter}{r}" for r in effects for letter in "ms"]
+        pairs = [(r, c) for r in effects for c in effects if c < r] if request.corr else []
+        return names, [f"{stub}c{r}{c}" for r, c in pairs]
+    if quantity is Quantity.FAC:
+        return [f"{stub}m{r}" for r in effects], []
+    if quantity is Quantity.P:
+        level = fit.spec.levels[0]
+        points = 1
+        if fit.spec.rule.discrete:
+            points = n_classes(level)
+        else:
+            from gllamm_cli.model.assemble import make_rule
+
+            points = len(make_rule(fit.spec, level).log_weights)
+        return [f"{stub}{k}" for k in range(1, points + 1)], []
+    return [stub], []
+
+
+def check_new(names: list[str], stub: str, dataset: Dataset) -> None:
+    """Raise AlreadyDefined if a variable of one of the names, or of the stub, exists."""
+    for name in (stub, *names):
+        if name in dataset.names:
+            raise AlreadyDefined(f"{name} already defined", hint="choose another name, or drop it")
+
+
+def given_latent(fit: Fit, dataset: Dataset, prefix: str, rows: NDArray[np.int64]) -> FloatArray:
+    """Values of the latent variables from variables prefix1, prefix2, ..., (rows, M)."""
+    names = [f"{prefix}{r}" for r in range(1, len(fit.spec.latent) + 1)]
+    for name in names:
+        if name not in dataset.names:
+            raise VariableNotFound(f"variable {name} not found", hint=f"us({prefix}) needs it")
+    columns = [dataset.column(name)[rows] for name in names]
+    return np.column_stack(columns) if columns else np.zeros((len(rows), 0))
+
+
+class _Predictor:
+    """One prediction."""
+
+    def __init__(
+        self,
+        fit: Fit,
+        dataset: Dataset,
+        request: PredictRequest,
+        sample: BoolArray | None,
+        threads: int | None,
+    ) -> None:
+        self.fit, self.dataset, self.request = fit, dataset, request
+        self.quantity, self.lines = check_options(fit, request)
+        self.names, self.correlations = new_names(fit, request, self.quantity)
+        check_new([*self.names, *self.correlations], request.stub, dataset)
+        self.rows = rows_to_use(fit, dataset, request.rows, sample)
+        self.threads = threads
+        self.posterior: Posterior | None = None
+
+    def prediction(self) -> Prediction:
+        request, quantity = self.request, self.quantity
+        self.lines.extend(announcement(request, quantity, self.names, self.correlations))
+        theta = parameters_at(self.fit, request.start)
+        needs_response = quantity not in WITHOUT_RESPONSE and not (
+            quantity is Quantity.MU and request.us is not None
+        )
+        self.model = prepare(
+            self.fit,
+            self.dataset,
+            self.rows,
+            theta,
+            needs_response=needs_response,
+            threads=self.threads,
+        )
+        columns = self.compute()
+        if self.posterior is not None:
+            if quantity is Quantity.P and self.fit.spec.rule.discrete:
+                self.lines.extend(class_lines(self.fit))
+            self.lines.extend(log_likelihood_lines(self.posterior, quantity))
+        names = [*self.names, *self.correlations]
+        return Prediction(
+            columns={
+                name: self.to_data(values) for name, values in zip(names, columns, strict=True)
+            },
+            lines=tuple(self.lines),
+            log_likelihood=None if self.posterior is None else self.posterior.log_likelihood,
+        )
+
+    def compute(self) -> list[FloatArray]:
+        """New variables by design row, in the order of their names."""
+        computations: dict[Quantity, Callable[[], list[FloatArray]]] = {
+            Quantity.XB: lambda: [self.model.coefficients[:, 0] - self.left_out_offset()],
+            Quantity.S: lambda: [self.scale()],
+            Quantity.U: self.effects,
+            Quantity.USTD: self.standardised_effects,
+            Quantity.FAC: self.factors,
+            Quantity.LINPRED: self.linear_predictor,
+            Quantity.P: self.class_probabilities,
+            Quantity.LL: self.contributions,
+            Quantity.COOKSD: self.influence,
+        }
+        return computations.get(self.quantity, self.function_of_mean)()
+
+    def to_data(self, values: FloatArray) -> FloatArray:
+        """Put values of design rows where they belong in the data; NaN elsewhere."""
+        prepared = self.model.prepared
+        out = np.full(self.dataset.n_rows, np.nan)
+        shown = slice(None)
+        if prepared.alternative is not None:
+            if self.quantity.is_function_of_mean:
+                category = self.request.outcome
+            else:
+                # The first linear predictor is that of the first category but the base.
+                category = float((prepared.spec.blocks[0].indicator or "").split()[1])
+            shown = prepared.alternative == category  # type: ignore[assignment]
+        if self.quantity in OF_CLUSTERS and self.model.fit.spec.levels:
+            values = np.where(prepared.placed, values, np.nan)
+        out[prepared.design.rows[shown]] = values[shown]
+        return out
+
+    def left_out_offset(self) -> FloatArray | float:
+        return self.model.prepared.raw.offset if self.request.nooffset else 0.0
+
+    def scale(self) -> FloatArray:
+        scales = self.model.scales
+        assert scales is not None
+        return scales
+
+    def evaluated(self) -> Posterior:
+        """Log likelihood and posterior moments of the rows used."""
+        if self.posterior is None:
+            model = self.model
+            request = self.request
+            # There is nothing to move in a one-level model, and no use for it under the prior.
+            adaptive = (
+                (self.fit.spec.adaptive or request.adapt)
+                and not model.is_one_level
+                and not self.fit.spec.rule.discrete
+            )
+            self.posterior = evaluate_posterior(
+                model.engine, model.prepared, model.theta, adaptive=adaptive
+            )
+        return self.posterior
+
+    def moments(self) -> Moments:
+        model = self.model
+        return posterior_moments(model.structure, model.prepared.design, self.evaluated().moments)
+
+    def disturbances(self, moments: Moments) -> FloatArray:
+        """Posterior means of zeta by row, (N, M)."""
+        means = means_of_rows(moments, self.model.prepared.unit_of_row)
+        return np.asarray(means @ self.model.structure.factor.T)
+
+    def standard_deviations(self, moments: Moments) -> FloatArray:
+        """Posterior standard deviations of zeta by row, (N, M)."""
+        columns = [self.covariance_of_rows(moments, r, r) for r in range(self.model.structure.n)]
+        return np.sqrt(np.maximum(np.column_stack(columns), LEAST_VARIANCE))
+
+    def covariance_of_rows(self, moments: Moments, r: int, c: int) -> FloatArray:
+        k, covariance = effect_covariances(self.model.structure, moments, r, c)
+        return np.asarray(covariance[self.model.prepared.unit_of_row[k]])
+
+    def effects(self) -> list[FloatArray]:
+        moments = self.moments()
+        means, deviations = self.disturbances(moments), self.standard_deviations(moments)
+        M = self.model.structure.n
+        columns = [x[:, r] for r in range(M) for x in (means, deviations)]
+        if self.request.corr:
+            with np.errstate(invalid="ignore", divide="ignore"):
+                columns.extend(
+                    self.covariance_of_rows(moments, r, c) / (deviations[:, r] * deviations[:, c])
+                    for r in range(M)
+                    for c in range(r)
+                )
+        return columns
+
+    def standardised_effects(self) -> list[FloatArray]:
+        """Means over sqrt(prior - posterior variance), and these denominators."""
+        model = self.model
+        moments = self.moments()
+        means, deviations = self.disturbances(moments), self.standard_deviations(moments)
+        discrete = self.fit.spec.rule.discrete
+        log_masses = model.engine.log_masses(model.theta) if discrete else []
+        columns = []
+        for r, variance in enumerate(prior_variances(model.structure, log_masses)):
+            unit = model.prepared.unit_of_row[int(model.structure.effect_level[r])]
+            prior = variance[unit] if len(variance) > 1 else variance
+            diagnostic = np.sqrt(np.maximum(prior - deviations[:, r] ** 2, 0.0))
+            with np.errstate(invalid="ignore", divide="ignore"):
+                standardised = means[:, r] / diagnostic
+            columns += [np.where(diagnostic > 0.0, standardised, np.nan), diagnostic]
+        return columns
+
+    def factors(self) -> list[FloatArray]:
+        model = self.model
+        eta = model.structure.finished(
+            self.disturbances(self.moments()), model.prepared.raw.variables
+        )
+        return list(eta.T)
+
+    def linear_predictor(self) -> list[FloatArray]:
+        model = self.model
+        means = means_of_rows(self.moments(), model.prepared.unit_of_row)
+        coefficients = model.coefficients
+        value = coefficients[:, 0] + np.einsum("nd,nd->n", coefficients[:, 1:], means)
+        placed = np.where(model.prepared.placed, value, np.nan)
+        return [placed - self.left_out_offset()]
+
+    def class_probabilities(self) -> list[FloatArray]:
+        spec, model = self.fit.spec, self.model
+        if len(spec.levels) != 1:
+            raise NotForThisModel("cannot compute posterior probabilities in higher level models")
+        if spec.rule.discrete:
+            return list(means_of_rows(self.moments(), model.prepared.unit_of_row).T)
+        if len(spec.latent) > 1:
+            raise NotForThisModel(
+                "cannot compute posterior probabilities for more than 1 continuous latent variable"
+            )
+        posterior = self.evaluated()
+        n_units = model.prepared.design.levels[0].n_units
+        weights, _ = model.engine.posterior_nodes(model.theta, posterior.placement, 0, n_units)
+        return list(weights[model.prepared.unit_of_row[0]].T)
+
+    def contributions(self) -> list[FloatArray]:
+        posterior = self.evaluated()
+        return [posterior.contributions[self.model.prepared.unit_of_row[-1]]]
+
+    def influence(self) -> list[FloatArray]:
+        model = self.model
+        posterior = self.evaluated()
+        scores = model.engine.cluster_scores(model.theta, posterior.placement)
+        distances = cooks_distances(
+            self.fit, posterior.log_likelihood, scores, float(model.prepared.unit_weight.sum())
+        )
+        # The log likelihood is a check here, not a result.
+        self.posterior = None
+        return [distances[model.prepared.unit_of_row[-1]]]
+
+    def function_of_mean(self) -> list[FloatArray]:
+        """``mu`` or residuals: expectations, or at given values of the latent variables."""
+        model, request = self.model, self.request
+        prepared = model.prepared
+        above = check_above(prepared, request.above)
+        check_outcome(prepared, request.outcome)
+        mean = conditional_mean(prepared, model.alpha, above)
+        if self.quantity is Quantity.MU:
+            offset = np.broadcast_to(np.asarray(self.left_out_offset()), prepared.n_rows)
+
+            def g(nu: FloatArray, begin: int, end: int) -> FloatArray:
+                return mean(nu - offset[begin:end, None], begin, end)[0]
+        else:
+            scale = np.full(prepared.n_rows, np.nan) if model.scales is None else model.scales
+            g = Residual(self.quantity, mean, above, request.outcome, scale)
+        if request.us is not None or model.is_one_level:
+            eta = np.zeros((prepared.n_rows, 0))
+            if request.us is not None:
+                eta = given_latent(self.fit, self.dataset, request.us, prepared.design.rows)
+            nu = model.predictor_given(eta)
+            return [g(nu[:, None], 0, prepared.n_rows)[:, 0]]
+        if request.marginal:
+            if not self.fit.spec.adaptive:
+                self.evaluated()
+            nodes = prior_nodes(model.engine, prepared, model.theta)
+        else:
+            nodes = posterior_nodes(model.engine, prepared, self.evaluated())
+        values = expectation(g, prepared, model.coefficients, nodes)
+        return [values if request.marginal else np.where(prepared.placed, values, np.nan)]

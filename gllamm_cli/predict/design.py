@@ -201,7 +201,8 @@ def build_prediction_design(
         categories = nominal_categories(spec)
         repeats = len(categories)
         alternative = np.tile(np.array(categories), len(rows))
-        rows, number, known = (np.repeat(x, repeats) for x in (rows, number, known))
+        rows, number = np.repeat(rows, repeats), np.repeat(number, repeats)
+        known = np.repeat(known, repeats)
     return _Assembler(spec, dataset, rows, number, known, alternative).build()
 
 
@@ -261,11 +262,10 @@ class _Assembler:
         offset = source.column(spec.offset) if spec.offset else np.zeros(n)
         if spec.offset:
             source.filled(spec.offset)
-        denominator = (
-            source.filled(spec.response.denominator, 1.0)
-            if spec.response.denominator
-            else np.ones(n)
-        )
+        denominator = raw_denominator = np.ones(n)
+        if spec.response.denominator:
+            denominator = source.filled(spec.response.denominator, 1.0)
+            raw_denominator = source.column(spec.response.denominator)
         ordinal, raw_ordinal = self.ordinal()
         composite, place = self.composite()
         usable = source.complete & np.isfinite(self.y) & self.known & self.placed
@@ -319,7 +319,11 @@ class _Assembler:
             spec=spec,
             design=design,
             raw=replace(
-                design, variables={**raw, **indicators}, offset=offset, ordinal=raw_ordinal
+                design,
+                variables={**raw, **indicators},
+                offset=offset,
+                denominator=raw_denominator,
+                ordinal=raw_ordinal,
             ),
             unit_weight=unit_weight,
             unit_of_row=_unit_of_row(design),

@@ -64,7 +64,7 @@ class NodeWeights:
     @property
     def n_nodes(self) -> int:
         """Number of combinations R."""
-        return self._weights.shape[1]
+        return int(self._weights.shape[1])
 
     def average(self, g: RowFunction, coefficients: FloatArray, begin: int, end: int) -> FloatArray:
         """Expectation of ``g`` in rows ``begin:end``, given their ``coefficients`` (N, 1 + D)."""

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from gllamm_cli.fit.fit import Fit
 from gllamm_cli.fit.masses import level_masses
 from gllamm_cli.predict.posterior import Posterior
-from gllamm_cli.predict.request import PredictRequest, Quantity, SimulateRequest, Simulated
+from gllamm_cli.predict.request import PredictRequest, Quantity, Simulated, SimulateRequest
 from gllamm_cli.report.format import display, format_f, format_g
 
 PASSES_PER_LINE = 6

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from gllamm_cli.errors import VariableNotFound
+from gllamm_cli.errors import AlreadyDefined, VariableNotFound
 from gllamm_cli.estimate.engine import Engine
 from gllamm_cli.fit.fit import Fit
 from gllamm_cli.model.parameters import Parameters, build_parameters
@@ -89,7 +89,7 @@ class PreparedModel:
         return not self.fit.spec.levels
 
     def fixed_part(self) -> FloatArray:
-        """x'b and offset without geqs() regressions, (N,)."""
+        """X'b and offset without geqs() regressions, (N,)."""
         structure = self.structure
         out = self.coefficients[:, 0].copy()
         if structure.regressions:
@@ -105,7 +105,43 @@ class PreparedModel:
         """
         if self.is_one_level:
             return np.asarray(self.coefficients[:, 0])
-        return self.fixed_part() + np.einsum("im,im->i", eta, self.loadings)
+        return np.asarray(self.fixed_part() + np.einsum("im,im->i", eta, self.loadings))
+
+    def to_data(
+        self, values: FloatArray, n_rows: int, *, category: float | None = None
+    ) -> FloatArray:
+        """Put values of design rows (N,) where they belong in the data, (n_rows,).
+
+        Of a nominal response in the ordinary form those of ``category`` are taken;
+        without one those of the first linear predictor, of the first category but the base.
+        """
+        prepared = self.prepared
+        out = np.full(n_rows, np.nan)
+        if prepared.alternative is None:
+            out[prepared.design.rows] = values
+            return out
+        if category is None:
+            category = float((prepared.spec.blocks[0].indicator or "").split()[1])
+        shown = prepared.alternative == category
+        out[prepared.design.rows[shown]] = values[shown]
+        return out
+
+
+def check_new(names: list[str], stub: str, dataset: Dataset) -> None:
+    """Raise AlreadyDefined if a variable of one of the names, or of the stub, exists."""
+    for name in (stub, *names):
+        if name in dataset.names:
+            raise AlreadyDefined(f"{name} already defined", hint="choose another name, or drop it")
+
+
+def given_latent(fit: Fit, dataset: Dataset, prefix: str, rows: NDArray[np.int64]) -> FloatArray:
+    """Values of the latent variables from variables prefix1, prefix2, ..., (rows, M)."""
+    names = [f"{prefix}{r}" for r in range(1, len(fit.spec.latent) + 1)]
+    for name in names:
+        if name not in dataset.names:
+            raise VariableNotFound(f"variable {name} not found", hint=f"us({prefix}) needs it")
+    columns = [dataset.column(name)[rows] for name in names]
+    return np.column_stack(columns) if columns else np.zeros((len(rows), 0))
 
 
 def prepare(

@@ -9,10 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gllamm_cli.errors import (
-    AlreadyDefined,
     InvalidSyntax,
     NotForThisModel,
-    VariableNotFound,
 )
 from gllamm_cli.fit.fit import Fit
 from gllamm_cli.model.structure import n_classes
@@ -27,7 +25,7 @@ from gllamm_cli.predict.latent import (
 )
 from gllamm_cli.predict.means import check_above, check_outcome, conditional_mean
 from gllamm_cli.predict.messages import announcement, class_lines, log_likelihood_lines
-from gllamm_cli.predict.model import PreparedModel, parameters_at, prepare
+from gllamm_cli.predict.model import check_new, given_latent, parameters_at, prepare
 from gllamm_cli.predict.posterior import Posterior, evaluate_posterior
 from gllamm_cli.predict.request import Prediction, PredictRequest, Quantity
 from gllamm_cli.predict.residuals import Residual
@@ -120,23 +118,6 @@ def new_names(fit: Fit, request: PredictRequest, quantity: Quantity) -> tuple[li
     return [stub], []
 
 
-def check_new(names: list[str], stub: str, dataset: Dataset) -> None:
-    """Raise AlreadyDefined if a variable of one of the names, or of the stub, exists."""
-    for name in (stub, *names):
-        if name in dataset.names:
-            raise AlreadyDefined(f"{name} already defined", hint="choose another name, or drop it")
-
-
-def given_latent(fit: Fit, dataset: Dataset, prefix: str, rows: NDArray[np.int64]) -> FloatArray:
-    """Values of the latent variables from variables prefix1, prefix2, ..., (rows, M)."""
-    names = [f"{prefix}{r}" for r in range(1, len(fit.spec.latent) + 1)]
-    for name in names:
-        if name not in dataset.names:
-            raise VariableNotFound(f"variable {name} not found", hint=f"us({prefix}) needs it")
-    columns = [dataset.column(name)[rows] for name in names]
-    return np.column_stack(columns) if columns else np.zeros((len(rows), 0))
-
-
 class _Predictor:
     """One prediction."""
 
@@ -202,20 +183,11 @@ class _Predictor:
 
     def to_data(self, values: FloatArray) -> FloatArray:
         """Put values of design rows where they belong in the data; NaN elsewhere."""
-        prepared = self.model.prepared
-        out = np.full(self.dataset.n_rows, np.nan)
-        shown = slice(None)
-        if prepared.alternative is not None:
-            if self.quantity.is_function_of_mean:
-                category = self.request.outcome
-            else:
-                # The first linear predictor is that of the first category but the base.
-                category = float((prepared.spec.blocks[0].indicator or "").split()[1])
-            shown = prepared.alternative == category  # type: ignore[assignment]
-        if self.quantity in OF_CLUSTERS and self.model.fit.spec.levels:
-            values = np.where(prepared.placed, values, np.nan)
-        out[prepared.design.rows[shown]] = values[shown]
-        return out
+        model = self.model
+        if self.quantity in OF_CLUSTERS and not model.is_one_level:
+            values = np.where(model.prepared.placed, values, np.nan)
+        category = self.request.outcome if self.quantity.is_function_of_mean else None
+        return model.to_data(values, self.dataset.n_rows, category=category)
 
     def left_out_offset(self) -> FloatArray | float:
         return self.model.prepared.raw.offset if self.request.nooffset else 0.0

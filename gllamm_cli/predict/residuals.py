@@ -37,7 +37,7 @@ class Cell:
     scale: FloatArray
 
 
-def _signed_root(difference: FloatArray, deviance: FloatArray) -> FloatArray:
+def _signed_root(difference: FloatArray, deviance: NDArray[np.floating]) -> FloatArray:
     return np.asarray(np.sign(difference) * np.sqrt(np.maximum(deviance, 0.0)))
 
 
@@ -143,7 +143,7 @@ class Residual:
     ) -> None:
         self._quantity, self._mean, self._scale = quantity, mean, scale
         prepared = mean.prepared
-        self._denominator = prepared.design.denominator
+        self._denominator = prepared.raw.denominator
         y = prepared.response.copy()
         for rows, category in zip(prepared.design.ordinal, above, strict=True):
             # A missing response stays missing.

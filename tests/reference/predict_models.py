@@ -1,0 +1,579 @@
+"""Models of every kind of response and structure, each written out a second time as functions.
+
+A model has the command and parameter values for the package, and for the direct
+computation its levels, the log density of rows, its disturbances and its mean.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import numpy as np
+import pandas as pd
+from direct import CUMULATIVE, Level, Rows, Values, binary, choice, hermite, normal, ordinal
+from scipy import stats
+from scipy.special import expit, logsumexp
+
+from gllamm_cli.model.spherical import spherical_rule
+
+POINTS = 3
+RowFunction = Callable[[Rows, Values], np.ndarray]
+
+
+def simulate(seed: int = 5) -> pd.DataFrame:
+    """Items of persons in groups of unequal size; ``seen`` is 0 where responses will be missing."""
+    rng = np.random.default_rng(seed)
+    n = 120
+    unit = np.arange(n) // 4
+    person = np.sort(rng.integers(0, 12, n // 4))[unit]
+    group = np.minimum(person // 4, 2)
+    item = rng.integers(1, 4, n)
+    w_person, w_group = rng.integers(1, 3, 12), rng.integers(1, 3, 3)
+    covariate = rng.normal(size=12)
+    seen = (rng.random(n // 4) > 0.25) * 1.0
+    # A cluster without any response has the prior for its posterior.
+    seen[person[::4] == person[40]] = 0.0
+    chosen = np.zeros(n)
+    chosen[np.arange(n // 4) * 4 + rng.integers(0, 4, n // 4)] = 1.0
+    return pd.DataFrame(
+        {
+            "id": person + 1.0,
+            "top": group + 1.0,
+            "item": item.astype(float),
+            "one": 1.0,
+            **{f"d{k}": (item == k).astype(float) for k in (1, 2, 3)},
+            "x": rng.normal(size=n),
+            "z": rng.normal(size=n),
+            "w": covariate[person],
+            "b": rng.integers(0, 2, n).astype(float),
+            "n": rng.integers(1, 4, n).astype(float),
+            "g": rng.normal(size=n),
+            "pos": rng.gamma(2.0, size=n),
+            "o": rng.integers(1, 5, n).astype(float),
+            "set": unit + 1.0,
+            "alt": np.arange(n) % 4 + 1.0,
+            "chosen": chosen,
+            "wt1": np.repeat(rng.integers(1, 3, n // 4), 4).astype(float),
+            "wt2": w_person[person].astype(float),
+            "wt3": w_group[group].astype(float),
+            "off": 0.3 * rng.normal(size=n),
+            "seen": seen[unit],
+        }
+    ).assign(k=lambda frame: np.minimum(frame["n"], frame["b"] * 2.0))
+
+
+FRAME = simulate()
+
+
+@dataclass(frozen=True)
+class Model:
+    """One model in both forms.
+
+    ``zeta`` gives the disturbances in order; ``nu`` the linear predictor and ``mean``
+    what ``mu`` predicts, both functions of rows and the standardised values.
+    ``blank`` are the variables that are made missing where ``seen`` is 0.
+    """
+
+    command: str
+    values: list[float]
+    levels: list[Level]
+    density: RowFunction
+    zeta: list[Callable[[Rows, Values], np.ndarray]]
+    nu: RowFunction
+    mean: RowFunction
+    before: str = ""
+    frame: pd.DataFrame = field(default_factory=lambda: FRAME)
+    blank: tuple[str, ...] = ("b",)
+    above: tuple[float, ...] = ()
+    outcome: float | None = None
+    fixed: RowFunction | None = None
+
+
+def normal_levels(n_levels: int, effects: tuple[str, ...] = ("u",)) -> list[Level]:
+    levels = [Level("id", *hermite(effects, POINTS), "wt2")]
+    if n_levels == 3:
+        levels.append(Level("top", *hermite(("t",), POINTS), "wt3"))
+    return levels
+
+
+def _tail(n_levels: int) -> list[float]:
+    return [0.5] if n_levels == 3 else []
+
+
+def _ids(n_levels: int) -> str:
+    return "i(id)" if n_levels == 2 else "i(id top)"
+
+
+def _intercepts(n_levels: int) -> list[Callable[[Rows, Values], np.ndarray]]:
+    first = [lambda rows, v: 0.7 * v["u"]]
+    return [*first, *([lambda rows, v: 0.5 * v["t"]] if n_levels == 3 else [])]
+
+
+def _single(n_levels, options, parameters, log_density, mean, response, **more) -> Model:
+    """A random intercept at every level; ``nu`` has x, a constant and the offset."""
+
+    def nu(rows, v):
+        return 0.4 * rows["x"] + 0.1 + rows["off"] + 0.7 * v["u"] + 0.5 * v.get("t", 0.0)
+
+    return Model(
+        f"{response} x, {_ids(n_levels)} offset(off) weight(wt) nip({POINTS}) {options}",
+        [0.4, 0.1, *parameters, 0.7, *_tail(n_levels)],
+        normal_levels(n_levels),
+        lambda rows, v: rows["wt1"] * rows["seen"] * log_density(rows, nu(rows, v)),
+        _intercepts(n_levels),
+        nu,
+        lambda rows, v: mean(nu(rows, v)),
+        blank=(response,),
+        **more,
+    )
+
+
+def gaussian(n_levels: int) -> Model:
+    return _single(
+        n_levels,
+        "",
+        [-0.2],
+        lambda rows, nu: normal(rows["g"], nu, np.exp(-0.2)),
+        lambda nu: nu,
+        "g",
+    )
+
+
+def binomial(n_levels: int) -> Model:
+    return _single(
+        n_levels,
+        "family(binom) link(logit) denom(n)",
+        [],
+        lambda rows, nu: stats.binom.logpmf(rows["k"], rows["n"], expit(nu)),
+        expit,
+        "k",
+    )
+
+
+def cloglog(n_levels: int) -> Model:
+    def mean(nu):
+        return 1.0 - np.exp(-np.exp(nu))
+
+    return _single(
+        n_levels,
+        "family(binom) link(cll)",
+        [],
+        lambda rows, nu: binary(rows["b"], mean(nu)),
+        mean,
+        "b",
+    )
+
+
+def scaled_probit(n_levels: int) -> Model:
+    def mean(nu):
+        return stats.norm.cdf(nu / np.exp(0.3))
+
+    return _single(
+        n_levels,
+        "family(binom) link(sprobit)",
+        [0.3],
+        lambda rows, nu: binary(rows["b"], mean(nu)),
+        mean,
+        "b",
+    )
+
+
+def poisson(n_levels: int) -> Model:
+    return _single(
+        n_levels,
+        "family(poisson)",
+        [],
+        lambda rows, nu: stats.poisson.logpmf(rows["o"], np.exp(nu)),
+        np.exp,
+        "o",
+    )
+
+
+def gamma(n_levels: int) -> Model:
+    shape = np.exp(0.6)
+    return _single(
+        n_levels,
+        "family(gamma) link(log)",
+        [-0.3],
+        lambda rows, nu: stats.gamma.logpdf(rows["pos"], shape, scale=np.exp(nu) / shape),
+        np.exp,
+        "pos",
+    )
+
+
+def cumulative(link: str, n_levels: int) -> Model:
+    cuts = np.array([-0.8, 0.1, 0.9])
+
+    def nu(rows, v):
+        return 0.4 * rows["x"] - 0.3 * rows["z"] + 0.7 * v["u"] + 0.5 * v.get("t", 0.0)
+
+    def density(rows, v):
+        kappa = np.tile(cuts, (len(rows), 1))
+        log_p = ordinal(rows["o"].to_numpy(), nu(rows, v).to_numpy(), kappa, link)
+        return rows["wt1"] * rows["seen"] * log_p
+
+    return Model(
+        f"o x z, {_ids(n_levels)} link({link}) weight(wt) nip({POINTS})",
+        [0.4, -0.3, *cuts, 0.7, *_tail(n_levels)],
+        normal_levels(n_levels),
+        density,
+        _intercepts(n_levels),
+        nu,
+        lambda rows, v: CUMULATIVE[link](nu(rows, v) - cuts[1]),
+        blank=("o",),
+        above=(2.0,),
+    )
+
+
+def thresholds(option: str, n_levels: int) -> Model:
+    """Covariates of the thresholds of a scaled probit model."""
+    cuts = np.array([[0.1, -0.8], [-0.2, 0.1], [0.15, 0.6]])
+    frame = FRAME.assign(z=0.3 * np.tanh(FRAME["z"]))
+
+    def nu(rows, v):
+        return 0.4 * rows["x"] + 0.7 * v["u"] + 0.5 * v.get("t", 0.0)
+
+    def kappa(rows):
+        form = np.column_stack([c * rows["z"] + k for c, k in cuts])
+        if option == "ethresh":
+            form[:, 1:] = np.exp(form[:, 1:])
+            form = np.cumsum(form, axis=1)
+        return form
+
+    def density(rows, v):
+        s = np.exp(-0.2)
+        y = rows["o"].to_numpy()
+        log_p = ordinal(y, nu(rows, v).to_numpy() / s, kappa(rows) / s, "oprobit")
+        return rows["wt1"] * rows["seen"] * log_p
+
+    return Model(
+        f"o x, {_ids(n_levels)} link(soprobit) {option}(th) weight(wt) nip({POINTS})",
+        [0.4, *cuts.ravel(), -0.2, 0.7, *_tail(n_levels)],
+        normal_levels(n_levels),
+        density,
+        _intercepts(n_levels),
+        nu,
+        lambda rows, v: stats.norm.cdf((nu(rows, v) - kappa(rows)[:, 2]) / np.exp(-0.2)),
+        before="eq th: z",
+        frame=frame,
+        blank=("o",),
+        above=(3.0,),
+    )
+
+
+def mixed(n_levels: int) -> Model:
+    """Continuous and probit items, a factor with loadings regressed on a covariate."""
+    data = FRAME.assign(y=np.where(FRAME["item"] == 3, FRAME["b"], FRAME["g"]))
+    data["kind"] = np.where(data["item"] == 3, 2.0, 1.0)
+
+    def nu(rows, v):
+        factor = 0.7 * v["u"] + 0.25 * rows["w"]
+        fixed = 0.2 * rows["d1"] - 0.1 * rows["d2"] + 0.3 * rows["d3"] + 0.5 * v.get("t", 0.0)
+        return fixed + rows["item"].map({1: 1.0, 2: 0.8, 3: 1.2}) * factor
+
+    def density(rows, v):
+        sd = np.exp(-0.3 * rows["d1"] + 0.4 * rows["d2"])
+        probit = binary(rows["y"], stats.norm.cdf(nu(rows, v)))
+        log_p = np.where(rows["kind"] == 2, probit, normal(rows["y"], nu(rows, v), sd))
+        return rows["wt1"] * rows["seen"] * log_p
+
+    def mean(rows, v):
+        return np.where(rows["kind"] == 2, stats.norm.cdf(nu(rows, v)), nu(rows, v))
+
+    eqs = "eqs(load)" if n_levels == 2 else "eqs(load one)"
+    return Model(
+        f"y d1 d2 d3, nocons {_ids(n_levels)} family(gauss binom) fv(kind) link(ident probit) "
+        f"lv(kind) {eqs} s(het) geqs(f1) weight(wt) nip({POINTS})",
+        [0.2, -0.1, 0.3, -0.3, 0.4, 0.8, 1.2, 0.7, *_tail(n_levels), 0.25],
+        normal_levels(n_levels),
+        density,
+        _intercepts(n_levels),
+        nu,
+        mean,
+        before="eq load: d1 d2 d3; eq het: d1 d2; eq f1: w",
+        frame=data,
+        blank=("y",),
+        fixed=lambda rows, v: nu(rows, {"u": 0.0, "t": 0.0}),
+    )
+
+
+def paths(n_levels: int) -> Model:
+    """Correlated intercept and slope with bmatrix(), within and across levels."""
+    tail = _tail(n_levels)
+    coefficients = [0.4] if n_levels == 2 else [0.4, -0.6]
+
+    def nu(rows, v):
+        second, top = 0.2 * v["u"] + 0.9 * v["s"], 0.5 * v.get("t", 0.0)
+        first = 0.7 * v["u"] + 0.4 * second + (-0.6 * top if n_levels == 3 else 0.0)
+        return 0.3 * rows["x"] + 0.1 + first + rows["z"] * second + top + rows["off"]
+
+    nrf, eqs = ("nrf(2)", "eqs(one z)") if n_levels == 2 else ("nrf(2 1)", "eqs(one z one)")
+    B = "(0, 1 \\ 0, 0)" if n_levels == 2 else "(0, 1, 1 \\ 0, 0, 0 \\ 0, 0, 0)"
+    zeta = [lambda rows, v: 0.7 * v["u"], lambda rows, v: 0.2 * v["u"] + 0.9 * v["s"]]
+    if n_levels == 3:
+        zeta.append(lambda rows, v: 0.5 * v["t"])
+    return Model(
+        f"b x, {_ids(n_levels)} family(binom) {nrf} {eqs} bmatrix(B) weight(wt) offset(off) "
+        f"nip({POINTS})",
+        [0.3, 0.1, 0.7, 0.9, 0.2, *tail, *coefficients],
+        normal_levels(n_levels, ("u", "s")),
+        lambda rows, v: rows["wt1"] * rows["seen"] * binary(rows["b"], expit(nu(rows, v))),
+        zeta,
+        nu,
+        lambda rows, v: expit(nu(rows, v)),
+        before=f"matrix B = {B}",
+    )
+
+
+def interaction() -> Model:
+    def nu(rows, v):
+        zeta = (0.7 * v["u"], 0.2 * v["u"] + 0.9 * v["s"])
+        return 0.3 * rows["x"] + 0.1 + rows["x"] * rows["z"] * zeta[0] + rows["z"] * zeta[1]
+
+    return Model(
+        f"b x, i(id) family(binom) nrf(2) eqs(x z) inter(1 2) weight(wt) nip({POINTS})",
+        [0.3, 0.1, 0.7, 0.9, 0.2],
+        normal_levels(2, ("u", "s")),
+        lambda rows, v: rows["wt1"] * rows["seen"] * binary(rows["b"], expit(nu(rows, v))),
+        [lambda rows, v: 0.7 * v["u"], lambda rows, v: 0.2 * v["u"] + 0.9 * v["s"]],
+        nu,
+        lambda rows, v: expit(nu(rows, v)),
+    )
+
+
+def three_slopes(rule: str) -> Model:
+    """Three uncorrelated effects at level 2, by a product or a spherical rule."""
+    zeta = [
+        lambda rows, v: 0.7 * v["u"],
+        lambda rows, v: 0.4 * v["s"],
+        lambda rows, v: 0.3 * v["r"],
+    ]
+
+    def nu(rows, v):
+        effects = [f(rows, v) for f in zeta]
+        return 0.3 * rows["x"] + 0.1 + effects[0] + rows["x"] * effects[1] + rows["z"] * effects[2]
+
+    levels, options = normal_levels(2, ("u", "s", "r")), f"nip({POINTS})"
+    if rule == "spherical":
+        spherical = spherical_rule(3, 7)
+        nodes = tuple(dict(zip("usr", node, strict=True)) for node in spherical.nodes)
+        levels, options = [Level("id", nodes, tuple(spherical.log_weights), "wt2")], "ip(m) nip(7)"
+    return Model(
+        f"o x, i(id) family(poisson) nrf(3) eqs(one x z) nocorrel weight(wt) {options}",
+        [0.3, 0.1, 0.7, 0.4, 0.3],
+        levels,
+        lambda rows, v: (
+            rows["wt1"] * rows["seen"] * stats.poisson.logpmf(rows["o"], np.exp(nu(rows, v)))
+        ),
+        zeta,
+        nu,
+        lambda rows, v: np.exp(nu(rows, v)),
+        blank=("o",),
+    )
+
+
+def _softmax_in_sets(rows: Rows, nu: np.ndarray) -> np.ndarray:
+    out = np.empty(len(rows))
+    for positions in rows.groupby("set").indices.values():
+        out[positions] = np.exp(nu[positions] - logsumexp(nu[positions]))
+    return out
+
+
+def choice_sets(scaled: bool, n_levels: int) -> Model:
+    factor = np.exp(-0.2) if scaled else 1.0
+
+    def nu(rows, v):
+        random = rows["x"] * 0.7 * v["u"] + rows["z"] * 0.5 * v.get("t", 0.0)
+        return 0.4 * rows["x"] - 0.3 * rows["z"] + random
+
+    def density(rows, v):
+        utility = factor * nu(rows, v).to_numpy()
+        terms = choice(rows["set"].to_numpy(), rows["chosen"].to_numpy(), utility)
+        return rows["wt1"] * rows["seen"] * terms
+
+    eqs = "eqs(x)" if n_levels == 2 else "eqs(x z)"
+    return Model(
+        f"alt x z, nocons {_ids(n_levels)} link({'s' if scaled else ''}mlogit) "
+        f"expanded(set chosen o) {eqs} weight(wt) nip({POINTS})",
+        [0.4, -0.3, *([0.2] if scaled else []), 0.7, *_tail(n_levels)],
+        normal_levels(n_levels),
+        density,
+        _intercepts(n_levels),
+        nu,
+        lambda rows, v: _softmax_in_sets(rows, factor * nu(rows, v).to_numpy()),
+        blank=("chosen",),
+    )
+
+
+def choice_by_alternative() -> Model:
+    b = {1: (0.0, 0.0), 2: (0.4, 0.1), 3: (-0.3, 0.2), 4: (0.2, -0.5)}
+
+    def nu(rows, v):
+        alternative = rows["alt"].astype(int)
+        fixed = alternative.map(lambda k: b[k][0]) * rows["x"]
+        return fixed + alternative.map(lambda k: b[k][1]) + rows["z"] * 0.7 * v["u"]
+
+    def density(rows, v):
+        sets, chosen = rows["set"].to_numpy(), rows["chosen"].to_numpy()
+        return rows["wt1"] * rows["seen"] * choice(sets, chosen, nu(rows, v).to_numpy())
+
+    return Model(
+        f"alt x, i(id) link(mlogit) expanded(set chosen m) eqs(z) weight(wt) nip({POINTS})",
+        [*b[2], *b[3], *b[4], 0.7],
+        normal_levels(2),
+        density,
+        _intercepts(2),
+        nu,
+        lambda rows, v: _softmax_in_sets(rows, nu(rows, v).to_numpy()),
+        blank=("chosen",),
+    )
+
+
+def nominal() -> Model:
+    """One row for each unit; the first category has neither coefficients nor random part."""
+    b = {2: (0.4, 0.1), 3: (-0.3, 0.2), 4: (0.2, -0.5)}
+    persons = FRAME.groupby("set").first().reset_index()
+
+    def utilities(rows, v):
+        others = [c * rows["x"] + k + 0.7 * v["u"] for c, k in b.values()]
+        return np.column_stack([np.zeros(len(rows)), *others])
+
+    def probabilities(rows, v):
+        u = utilities(rows, v)
+        return np.exp(u - logsumexp(u, axis=1)[:, None])
+
+    def density(rows, v):
+        p = probabilities(rows, v)[np.arange(len(rows)), rows["o"].astype(int) - 1]
+        return rows["wt1"] * rows["seen"] * np.log(p)
+
+    return Model(
+        f"o x, i(id) link(mlogit) weight(wt) nip({POINTS})",
+        [*b[2], *b[3], *b[4], 0.7],
+        normal_levels(2),
+        density,
+        _intercepts(2),
+        # The linear predictor is that of the first category with one.
+        lambda rows, v: utilities(rows, v)[:, 1],
+        lambda rows, v: probabilities(rows, v)[:, 2],
+        frame=persons,
+        blank=("o",),
+        outcome=3.0,
+    )
+
+
+def composite() -> Model:
+    """Groups of four rows: two composite proportions and two rows that only lend their means."""
+    data = FRAME.assign(part=np.where(FRAME["alt"] <= 2, FRAME["alt"], 0.0))
+    rng = np.random.default_rng(8)
+    data["c1"], data["c2"] = rng.uniform(0.1, 0.25, (2, len(data)))
+
+    def nu(rows, v):
+        return 0.3 * rows["x"] + 0.1 + 0.7 * v["u"]
+
+    def mean(rows, v):
+        p = expit(nu(rows, v))
+        first = (rows["c1"] * p).groupby(rows["set"]).transform("sum")
+        second = (rows["c2"] * p).groupby(rows["set"]).transform("sum")
+        return np.select([rows["part"] == 1, rows["part"] == 2], [first, second], np.nan)
+
+    def density(rows, v):
+        p = np.nan_to_num(mean(rows, v), nan=0.5)
+        return np.where(rows["part"] > 0, rows["wt1"] * rows["seen"] * binary(rows["b"], p), 0.0)
+
+    return Model(
+        f"b x, i(id) family(binom) composite(set part c1 c2) weight(wt) nip({POINTS})",
+        [0.3, 0.1, 0.7],
+        normal_levels(2),
+        density,
+        _intercepts(2),
+        nu,
+        mean,
+        frame=data,
+    )
+
+
+def masses(centred: bool, n_levels: int) -> Model:
+    """Three classes in two dimensions at level 2; at three levels two classes above."""
+    locations = [(-0.8, 0.2), (0.5, -0.3), (1.1, 0.6)]
+    gamma_ = [(0.3, -0.4), (-0.2, 0.1)]
+    pi = np.exp([gamma_[0][1], gamma_[1][1], 0.0])
+    pi /= pi.sum()
+    if centred:
+        locations[2] = tuple(-(pi[:2] @ np.array(locations[:2])) / pi[2])
+    values = [0.4, 0.1]
+    for k in range(3):
+        if k < 2 or not centred:
+            values += locations[k]
+        if k < 2:
+            values += gamma_[k] if n_levels == 2 else gamma_[k][1:]
+    above = [-0.6, 0.9]
+    top_odds = 0.2
+    top_pi = np.array([expit(top_odds), expit(-top_odds)])
+    if n_levels == 3:
+        if centred:
+            above[1] = -top_pi[0] * above[0] / top_pi[1]
+        values += [above[0], top_odds, *([] if centred else [above[1]])]
+
+    def log_masses(rows):
+        w = rows["w"].iloc[0] if n_levels == 2 else 0.0
+        odds = np.array([gamma_[0][0] * w + gamma_[0][1], gamma_[1][0] * w + gamma_[1][1], 0.0])
+        return odds - np.log(np.exp(odds).sum())
+
+    nodes = tuple({"u": u, "s": s, "class": float(k)} for k, (u, s) in enumerate(locations))
+    levels = [Level("id", nodes, log_masses, "wt2")]
+    if n_levels == 3:
+        top_nodes = tuple({"t": location} for location in above)
+        levels.append(Level("top", top_nodes, tuple(np.log(top_pi)), "wt3"))
+
+    def nu(rows, v):
+        return 0.4 * rows["x"] + 0.1 + v["u"] + rows["z"] * v["s"] + v.get("t", 0.0)
+
+    zeta = [lambda rows, v: v["u"], lambda rows, v: v["s"]]
+    if n_levels == 3:
+        zeta.append(lambda rows, v: v["t"])
+    nrf, eqs = ("nrf(2)", "eqs(one z)") if n_levels == 2 else ("nrf(2 1)", "eqs(one z one)")
+    nip, peqs = ("nip(3)", "peqs(p)") if n_levels == 2 else ("nip(3 2)", "")
+    return Model(
+        f"b x, {_ids(n_levels)} family(binom) {nrf} {eqs} ip({'f' if centred else 'fn'}) {nip} "
+        f"{peqs} weight(wt)",
+        values,
+        levels,
+        lambda rows, v: rows["wt1"] * rows["seen"] * binary(rows["b"], expit(nu(rows, v))),
+        zeta,
+        nu,
+        lambda rows, v: expit(nu(rows, v)),
+        before="eq p: w",
+        # No value of the latent variables is the same as no latent variables here.
+        fixed=lambda rows, v: 0.4 * rows["x"] + 0.1,
+    )
+
+
+MODELS: dict[str, Model] = {
+    **{
+        f"{build.__name__}-{n}": build(n)
+        for build in (
+            gaussian,
+            binomial,
+            cloglog,
+            scaled_probit,
+            poisson,
+            gamma,
+            mixed,
+            paths,
+        )
+        for n in (2, 3)
+    },
+    **{f"{link}-{n}": cumulative(link, n) for link in CUMULATIVE for n in (2, 3)},
+    **{f"{option}-{n}": thresholds(option, n) for option in ("thresh", "ethresh") for n in (2, 3)},
+    **{f"choice-{n}": choice_sets(False, n) for n in (2, 3)},
+    **{f"scaled-choice-{n}": choice_sets(True, n) for n in (2, 3)},
+    **{f"masses-{n}": masses(False, n) for n in (2, 3)},
+    **{f"centred-masses-{n}": masses(True, n) for n in (2, 3)},
+    "interaction": interaction(),
+    "product-rule": three_slopes("product"),
+    "spherical-rule": three_slopes("spherical"),
+    "alternatives": choice_by_alternative(),
+    "nominal": nominal(),
+    "composite": composite(),
+}

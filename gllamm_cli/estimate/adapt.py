@@ -102,8 +102,12 @@ def unpack_moments(
     return first, second
 
 
-def refresh(design: Design, moments: tuple[FloatArray, ...], old: Placement) -> Placement:
+def refresh(
+    design: Design, moments: tuple[FloatArray, ...], old: Placement, *, cautious: bool = True
+) -> Placement:
     """Place the nodes by posterior moments computed with the nodes of ``old``.
+
+    ``cautious`` bounds the steps so that no posterior is lost; without it they are gllamm's.
 
     Works from the top level down, because the factorisation starts with the
     highest latent variable and lower levels need that of their ancestors.
@@ -152,10 +156,10 @@ def refresh(design: Design, moments: tuple[FloatArray, ...], old: Placement) -> 
                 change[:, column]
                 - sum(mix[:, column, j] * change[:, j] for j in range(column + 1, total))
             )
-            least = np.maximum(
-                np.maximum(LEAST_SCALE, old.levels[k].scale[:, i] / LARGEST_SHRINKAGE),
-                travelled / LONGEST_STRIDE,
-            )
+            least = np.full_like(travelled, LEAST_SCALE)
+            if cautious:
+                least = np.maximum(least, old.levels[k].scale[:, i] / LARGEST_SHRINKAGE)
+                least = np.maximum(least, travelled / LONGEST_STRIDE)
             variance[:, column] = np.maximum(d, least**2)
         own_columns = slice(below, below + own)
         placements.append(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +19,8 @@ TOLERANCE = 1e-10
 SHOWN_TOLERANCE = 1e-8
 """Change at which gllamm stops, and beyond which passes are not listed."""
 MOST_PASSES = 118
+COLLAPSED_SCALE = 1e-4
+"""Standard deviation below which nodes have lost their posterior."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -55,38 +57,74 @@ def evaluate_posterior(
 ) -> Posterior:
     """Evaluate by ordinary quadrature, or move the nodes until they stay put.
 
+    Nodes move as in gllapred; where that loses a posterior, because it is far
+    away or much narrower than the distance between nodes, they move more carefully.
+
     Raises
     ------
     LikelihoodUndefined
         The log likelihood cannot be computed for these data.
     """
-
-    def evaluated(placement: Placement | None) -> tuple[float, FloatArray, tuple[FloatArray, ...]]:
-        contributions, moments = engine.contributions(theta, placement)
-        total = float(prepared.unit_weight @ contributions)
-        if not np.isfinite(total):
-            raise LikelihoodUndefined(
-                "log-likelihood cannot be computed",
-                hint="for observations that should not contribute to posterior or ll, "
-                "set response variable to missing",
-            )
-        return total, contributions, moments
-
     if not adaptive:
-        total, contributions, moments = evaluated(None)
-        return Posterior(theta, total, contributions, moments, None)
-    placement = standard_placement(engine.design)
-    ordinary, _, moments = evaluated(placement)
+        posterior = _evaluated(engine, prepared, theta, None)
+        return replace(posterior, placement=None)
+    start = _evaluated(engine, prepared, theta, standard_placement(engine.design))
+    found = _adapted(engine, prepared, start, cautious=False)
+    if found is None:
+        found = _adapted(engine, prepared, start, cautious=True)
+    if found is None:
+        raise _undefined()
+    return found
+
+
+def _undefined() -> LikelihoodUndefined:
+    return LikelihoodUndefined(
+        "log-likelihood cannot be computed",
+        hint="for observations that should not contribute to posterior or ll, "
+        "set response variable to missing",
+    )
+
+
+def _evaluated(
+    engine: Engine, prepared: PredictionDesign, theta: FloatArray, placement: Placement | None
+) -> Posterior:
+    contributions, moments = engine.contributions(theta, placement)
+    total = float(prepared.unit_weight @ contributions)
+    if not np.isfinite(total):
+        raise _undefined()
+    return Posterior(theta, total, contributions, moments, placement)
+
+
+def _adapted(
+    engine: Engine, prepared: PredictionDesign, start: Posterior, *, cautious: bool
+) -> Posterior | None:
+    """Move the nodes from those of ``start``; None if a posterior was lost on the way."""
+    present = start
     shown: list[float] = []
-    previous, finished = np.inf, False
+    finished = False
     for _ in range(MOST_PASSES):
-        placement = refresh(engine.design, moments, placement)
-        total, contributions, moments = evaluated(placement)
-        change = abs(total - previous) / max(abs(total), 1e-300)
+        assert present.placement is not None
+        placement = refresh(engine.design, present.moments, present.placement, cautious=cautious)
+        if not cautious and _collapsed(placement):
+            return None
+        try:
+            following = _evaluated(engine, prepared, start.theta, placement)
+        except LikelihoodUndefined:
+            return None
+        total = following.log_likelihood
+        # The first pass is not compared with ordinary quadrature.
+        change = abs(total - present.log_likelihood) if shown else np.inf
+        present = following
         if not finished:
             shown.append(total)
-        finished = finished or change <= SHOWN_TOLERANCE
-        if change <= TOLERANCE:
+        finished = finished or change <= SHOWN_TOLERANCE * abs(total)
+        if change <= TOLERANCE * abs(total):
             break
-        previous = total
-    return Posterior(theta, total, contributions, moments, placement, ordinary, tuple(shown))
+    else:
+        if not cautious:
+            return None
+    return replace(present, ordinary=start.log_likelihood, passes=tuple(shown))
+
+
+def _collapsed(placement: Placement) -> bool:
+    return any((level.scale < COLLAPSED_SCALE).any() for level in placement.levels)

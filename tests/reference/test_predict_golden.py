@@ -95,8 +95,9 @@ def normal_schools():
 def test_intercepts_and_slopes_of_schools(normal_schools, school, printed):
     """GLLAMM manual (2001), section 3.2.
 
-    The printed constant has five decimals, and so have the targets. us2 is not the printed .10956977 and .11470399: the program of 2001 left a
-    covariance out of it; these are values in closed form.
+    The printed constant has five decimals, and so have the targets. us2 is not
+    the printed .10956977 and .11470399: the program of 2001 left a covariance
+    out of it; these are values in closed form.
     """
     session, values = normal_schools
     columns, lines, scalars = gllapred_at(session, values, "gllapred u, u")

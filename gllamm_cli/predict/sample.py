@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from gllamm_cli.errors import InsufficientObservations, NoObservations
+from gllamm_cli.errors import InsufficientObservations, NoObservations, VariableNotFound
 from gllamm_cli.fit.fit import Fit
 from gllamm_cli.model.sample import estimation_rows
 from gllamm_cli.model.spec import Sample
@@ -44,6 +44,12 @@ def rows_to_use(
     """
     if sample is None and not rows.beyond_sample:
         sample = estimation_sample(fit, dataset)
+    elif sample is None and rows.condition is not None:
+        # The condition may mention e(sample), which is 0 in data of another kind.
+        try:
+            sample = estimation_sample(fit, dataset)
+        except VariableNotFound:
+            sample = np.zeros(dataset.n_rows, dtype=bool)
     selected = sample_mask(dataset, Sample(rows.condition, rows.rows), estimation_sample=sample)
     if not rows.beyond_sample and sample is not None:
         selected = selected & sample

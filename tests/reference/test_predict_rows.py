@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import cache
 
 import numpy as np
@@ -223,3 +224,11 @@ def test_a_given_sample_takes_the_place_of_the_rows_of_the_command():
     request = PredictRequest("q", Quantity.XB)
     found = predict(fit, Dataset.from_frame(frame), request, sample=sample).columns["q"]
     np.testing.assert_array_equal(np.isfinite(found), sample)
+
+
+def test_a_condition_may_use_the_sample_beyond_which_it_goes():
+    _, frame = fitted()
+    gaps = frame.copy()
+    gaps.loc[::3, "y"] = np.nan
+    outside = predicted(gaps, "xb", replace(condition("!e(sample)"), beyond_sample=True))
+    np.testing.assert_array_equal(np.isfinite(outside), gaps["y"].isna())

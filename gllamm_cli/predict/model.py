@@ -13,7 +13,8 @@ from gllamm_cli.errors import AlreadyDefined, VariableNotFound
 from gllamm_cli.estimate.engine import Engine
 from gllamm_cli.fit.fit import Fit
 from gllamm_cli.model.parameters import Parameters, build_parameters
-from gllamm_cli.predict.design import PredictionDesign, build_prediction_design
+from gllamm_cli.predict.assemble import build_prediction_design
+from gllamm_cli.predict.design import PredictionDesign
 from gllamm_cli.predict.expectation import linear_coefficients
 from gllamm_cli.predict.latent import LatentStructure, latent_structure, loadings
 from gllamm_cli.predict.means import scales

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -80,7 +80,17 @@ def carry_out(
     changed = dataset.with_columns(
         prediction.columns, storage_type="double", labels=prediction.labels
     )
-    return changed, (*prediction.warnings, *prediction.lines), scalars
+    notes = [*prediction.notes, *_accepted(command)]
+    lines = (*prediction.warnings, *prediction.lines, *(f"({note})" for note in notes))
+    return changed, lines, scalars
+
+
+def _accepted(command: PostestimationCommand) -> Iterator[str]:
+    """Notes on options that are there for old do-files."""
+    if command.has("adoonly"):
+        yield "adoonly ignored: there is only one implementation here"
+    if command.name == "gllasim" and command.has("adapt"):
+        yield "adapt ignored: nothing is integrated in a simulation"
 
 
 def _predicted(

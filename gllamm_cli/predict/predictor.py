@@ -13,8 +13,11 @@ from gllamm_cli.errors import (
     NotForThisModel,
 )
 from gllamm_cli.fit.fit import Fit
+from gllamm_cli.model.assemble import make_rule
+from gllamm_cli.model.spec import IntegrationRule
 from gllamm_cli.model.structure import n_classes
 from gllamm_cli.predict.expectation import expectation, posterior_nodes, prior_nodes
+from gllamm_cli.predict.ignored import ignored_in_prediction
 from gllamm_cli.predict.influence import cooks_distances
 from gllamm_cli.predict.latent import (
     Moments,
@@ -42,7 +45,8 @@ OF_CLUSTERS = frozenset(
     {Quantity.U, Quantity.USTD, Quantity.FAC, Quantity.P, Quantity.LL, Quantity.COOKSD}
 )
 """Quantities that all rows of a cluster share."""
-LEAST_VARIANCE = 0.0
+MOVABLE_RULES = (IntegrationRule.GAUSS_HERMITE, IntegrationRule.SPHERICAL)
+"""Rules that adaptive quadrature can use."""
 
 
 def predict(
@@ -88,6 +92,11 @@ def check_options(fit: Fit, request: PredictRequest) -> tuple[Quantity, list[str
         raise InvalidSyntax("nooffset option only allowed with xb, mu or linpred options")
     if request.us is not None and not quantity.is_function_of_mean:
         raise InvalidSyntax("us() option only valid with mu, pearson, deviance or anscombe")
+    if request.adapt and fit.spec.rule not in MOVABLE_RULES:
+        raise InvalidSyntax(
+            "adapt can only be used with ip(g) or ip(m) option",
+            hint="masses and grids are not moved; leave out adapt",
+        )
     if quantity is Quantity.S and not fit.spec.has_scale:
         raise InvalidSyntax(
             "s option not valid: the model has no level-1 scale parameter",
@@ -111,8 +120,6 @@ def new_names(fit: Fit, request: PredictRequest, quantity: Quantity) -> tuple[li
         if fit.spec.rule.discrete:
             points = n_classes(level)
         else:
-            from gllamm_cli.model.assemble import make_rule
-
             points = len(make_rule(fit.spec, level).log_weights)
         return [f"{stub}{k}" for k in range(1, points + 1)], []
     return [stub], []
@@ -163,6 +170,7 @@ class _Predictor:
                 name: self.to_data(values) for name, values in zip(names, columns, strict=True)
             },
             lines=tuple(self.lines),
+            notes=tuple(ignored_in_prediction(self.fit, request)),
             log_likelihood=None if self.posterior is None else self.posterior.log_likelihood,
         )
 
@@ -200,14 +208,11 @@ class _Predictor:
     def evaluated(self) -> Posterior:
         """Log likelihood and posterior moments of the rows used."""
         if self.posterior is None:
-            model = self.model
-            request = self.request
-            # There is nothing to move in a one-level model, and no use for it under the prior.
-            adaptive = (
-                (self.fit.spec.adaptive or request.adapt)
-                and not model.is_one_level
-                and not self.fit.spec.rule.discrete
-            )
+            model, request = self.model, self.request
+            # Under the prior, quadrature is always ordinary.
+            prior = request.marginal and self.quantity.is_function_of_mean
+            wanted = self.fit.spec.adaptive or request.adapt
+            adaptive = wanted and not prior and not model.is_one_level
             self.posterior = evaluate_posterior(
                 model.engine, model.prepared, model.theta, adaptive=adaptive
             )
@@ -225,7 +230,7 @@ class _Predictor:
     def standard_deviations(self, moments: Moments) -> FloatArray:
         """Posterior standard deviations of zeta by row, (N, M)."""
         columns = [self.covariance_of_rows(moments, r, r) for r in range(self.model.structure.n)]
-        return np.sqrt(np.maximum(np.column_stack(columns), LEAST_VARIANCE))
+        return np.sqrt(np.maximum(np.column_stack(columns), 0.0))
 
     def covariance_of_rows(self, moments: Moments, r: int, c: int) -> FloatArray:
         k, covariance = effect_covariances(self.model.structure, moments, r, c)

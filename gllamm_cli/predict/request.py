@@ -142,6 +142,8 @@ class Prediction:
         The lines gllapred or gllasim prints.
     warnings
         Lines to be shown in red.
+    notes
+        On options without effect; gllapred and gllasim do not print these.
     log_likelihood
         Log likelihood of the rows used, if it was computed.
     """
@@ -150,4 +152,5 @@ class Prediction:
     labels: Mapping[str, str] = field(default_factory=dict)
     lines: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
     log_likelihood: float | None = None

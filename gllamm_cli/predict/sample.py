@@ -7,7 +7,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from gllamm_cli.errors import InsufficientObservations, NoObservations, VariableNotFound
+from gllamm_cli.errors import (
+    InsufficientObservations,
+    InvalidSyntax,
+    NoObservations,
+    VariableNotFound,
+)
 from gllamm_cli.fit.fit import Fit
 from gllamm_cli.model.sample import estimation_rows
 from gllamm_cli.model.spec import Sample
@@ -29,7 +34,8 @@ def estimation_sample(fit: Fit, dataset: Dataset) -> BoolArray:
     selected = np.zeros(dataset.n_rows, dtype=bool)
     try:
         rows, _ = estimation_rows(fit.spec, dataset)
-    except (NoObservations, InsufficientObservations):
+    except (NoObservations, InsufficientObservations, InvalidSyntax):
+        # An in range beyond the last row selects nothing either.
         return selected
     selected[rows] = True
     return selected

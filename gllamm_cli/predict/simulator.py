@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from gllamm_cli.errors import InvalidSyntax
 from gllamm_cli.fit.fit import Fit
 from gllamm_cli.predict.draw import draw_responses
+from gllamm_cli.predict.ignored import ignored_in_simulation
 from gllamm_cli.predict.means import check_above, check_outcome, conditional_mean
 from gllamm_cli.predict.messages import simulation_announcement
 from gllamm_cli.predict.model import (
@@ -81,7 +82,12 @@ def simulate(
         shown = category if name != request.stub else None
         columns[name] = model.to_data(values, dataset.n_rows, category=shown)
     weighted = bool(fit.spec.weights) and request.response
-    return Prediction(columns, lines=tuple(lines), warnings=(COLLAPSED,) if weighted else ())
+    return Prediction(
+        columns,
+        lines=tuple(lines),
+        warnings=(COLLAPSED,) if weighted else (),
+        notes=tuple(ignored_in_simulation(fit, request)),
+    )
 
 
 def check_simulation(fit: Fit, request: SimulateRequest) -> None:

@@ -549,6 +549,38 @@ def masses(centred: bool, n_levels: int) -> Model:
     )
 
 
+def class_covariates() -> Model:
+    """Two classes at each of two levels, their odds depending on covariates of the units."""
+    frame = FRAME.assign(w3=0.5 * FRAME["top"] - 0.8)
+
+    def log_masses(variable, slope, constant):
+        def masses(rows):
+            odds = np.array([slope * rows[variable].iloc[0] + constant, 0.0])
+            return odds - np.log(np.exp(odds).sum())
+
+        return masses
+
+    levels = [
+        Level("id", ({"u": -0.8}, {"u": 0.9}), log_masses("w", 0.6, 0.2), "wt2"),
+        Level("top", ({"t": -0.5}, {"t": 0.7}), log_masses("w3", -0.7, 0.1), "wt3"),
+    ]
+
+    def nu(rows, v):
+        return 0.4 * rows["x"] + 0.1 + v["u"] + v["t"]
+
+    return Model(
+        "b x, i(id top) family(binom) ip(fn) nip(2 2) peqs(p2 p3) weight(wt)",
+        [0.4, 0.1, -0.8, 0.6, 0.2, 0.9, -0.5, -0.7, 0.1, 0.7],
+        levels,
+        lambda rows, v: rows["wt1"] * rows["seen"] * binary(rows["b"], expit(nu(rows, v))),
+        [lambda rows, v: v["u"], lambda rows, v: v["t"]],
+        nu,
+        lambda rows, v: expit(nu(rows, v)),
+        before="eq p2: w; eq p3: w3",
+        frame=frame,
+    )
+
+
 MODELS: dict[str, Model] = {
     **{
         f"{build.__name__}-{n}": build(n)
@@ -570,6 +602,7 @@ MODELS: dict[str, Model] = {
     **{f"scaled-choice-{n}": choice_sets(True, n) for n in (2, 3)},
     **{f"masses-{n}": masses(False, n) for n in (2, 3)},
     **{f"centred-masses-{n}": masses(True, n) for n in (2, 3)},
+    "class-covariates": class_covariates(),
     "interaction": interaction(),
     "product-rule": three_slopes("product"),
     "spherical-rule": three_slopes("spherical"),

@@ -14,7 +14,7 @@ from direct_posterior import expectations
 from predict_models import MODELS
 
 from gllamm_cli.data import Dataset
-from gllamm_cli.predict import PredictRequest, Quantity, Rows, predict
+from gllamm_cli.predict import PredictRequest, Quantity, Rows, expectation, predict
 from gllamm_cli.session import Session
 
 ALL = Rows(beyond_sample=True)
@@ -193,11 +193,11 @@ def test_the_offset_can_be_left_out():
     )
 
 
-def test_results_do_not_depend_on_threads_or_chunks(monkeypatch):
-    from gllamm_cli.predict import expectation
-
-    fit, data, _ = fitted("choice-3")
-    request = PredictRequest("q", Quantity.MU, rows=ALL)
+@pytest.mark.parametrize("marginal", [False, True])
+@pytest.mark.parametrize("name", ["choice-3", "class-covariates", "composite"])
+def test_results_do_not_depend_on_threads_or_chunks(name, marginal, monkeypatch):
+    fit, data, _ = fitted(name)
+    request = PredictRequest("q", Quantity.MU, rows=ALL, marginal=marginal)
     whole = predict(fit, data, request, threads=1).columns["q"]
     monkeypatch.setattr(expectation, "ELEMENTS", 50)
     monkeypatch.setattr(expectation, "POSTERIOR_ELEMENTS", 10)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from functools import cache
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -23,6 +25,7 @@ from gllamm_cli.stata.postestimation import (
     parse_postestimation,
 )
 
+DOCUMENT = Path(__file__).resolve().parents[2] / "docs" / "prediction.md"
 ARGUMENTS = {"nothing": "", "numbers": "(1)", "words": "(name)"}
 
 
@@ -86,6 +89,20 @@ def test_every_option_is_read_in_full_and_in_its_shortest_form(name, rule):
     full = parse_postestimation(f"{name} v, {rule.name}{argument}")
     assert [option.name for option in full.options] == [rule.name]
     assert parse_postestimation(f"{name} v, {rule.name[: rule.least]}{argument}") == full
+
+
+@pytest.mark.parametrize(
+    ("section", "rules"),
+    [("## Options of gllapred", GLLAPRED_OPTIONS), ("## Options of gllasim", GLLASIM_OPTIONS)],
+)
+def test_every_option_is_documented_with_its_shortest_form(section, rules):
+    text = DOCUMENT.read_text(encoding="utf-8").partition(section)[2].partition("\n## ")[0]
+    shown = {
+        cell
+        for row in text.splitlines()
+        for cell in re.findall(r"`([^`]*)`", row[1:].partition("|")[0])
+    }
+    assert shown == {rule.name[: rule.least].upper() + rule.name[rule.least :] for rule in rules}
 
 
 def test_shortest_forms_are_unambiguous():
@@ -172,6 +189,8 @@ REFUSED = [
      "cannot compute posterior probabilities for more than 1 continuous latent variable"),
     ("gllapred v, s", BINARY, 198, "s option not valid: the model has no level-1 scale parameter"),
     ("gllapred v, cooksd scorefil(f)", LINEAR, 198, "scorefil() not supported"),
+    ("gllapred v, u adapt", "y x, i(id) ip(f) nip(2)", 198,
+     "adapt can only be used with ip(g) or ip(m) option"),
     ("gllasim v, u fac", LINEAR, 198,
      "only one of these option allowed: u, fac, linpred or mu"),
     ("gllasim v, u", ONE_LEVEL, 198, "u and fac options not valid for 1 level model"),
@@ -283,6 +302,35 @@ def test_adaptive_predictions_show_their_way():
     assert lines[1].startswith("Non-adaptive log-likelihood: ")
     assert lines[2].endswith("  ")
     assert lines[3].startswith("log-likelihood:")
+
+
+@pytest.mark.parametrize(
+    ("text", "model", "note"),
+    [
+        ("gllapred v, u above(1)", ORDINAL, "(above() ignored: it belongs to mu and residuals)"),
+        ("gllapred v, mu above(1)", LINEAR, "(above() ignored: there is no ordinal response)"),
+        ("gllapred v, ll outcome(1)", NOMINAL,
+         "(outcome() ignored: it belongs to mu and residuals)"),
+        ("gllapred v, mu outcome(1)", LINEAR, "(outcome() ignored: there is no nominal response)"),
+        ("gllapred v, u marginal", LINEAR, "(marginal ignored: it belongs to mu and residuals)"),
+        ("gllapred v, mu marginal us(one)", LINEAR,
+         "(marginal ignored: us() gives the latent variables)"),
+        ("gllapred v, mu marginal", ONE_LEVEL, "(marginal ignored: there are no latent variables)"),
+        ("gllapred v, mu us(one)", ONE_LEVEL, "(us() ignored: there are no latent variables)"),
+        ("gllapred v, xb adapt", LINEAR, "(adapt ignored: nothing is integrated)"),
+        ("gllapred v, mu marginal adapt", LINEAR,
+         "(adapt ignored: the prior is integrated by ordinary quadrature)"),
+        ("gllapred v, adoonly", LINEAR, "(adoonly ignored: there is only one implementation here)"),
+        ("gllasim v, adapt", LINEAR, "(adapt ignored: nothing is integrated in a simulation)"),
+        ("gllasim v, above(1)", ORDINAL, "(above() ignored: it belongs to mu)"),
+        ("gllasim v, us(one)", ONE_LEVEL, "(us() ignored: there are no latent variables)"),
+    ],
+)  # fmt: skip
+def test_options_without_effect_are_named_after_the_usual_lines(text, model, note):
+    data = fitted(model).dataset.with_column("one1", np.zeros(80))
+    _, lines, _ = run(text, model, data=data)
+    assert lines[-1] == note
+    assert not lines[0].endswith(note)
 
 
 def test_collapsed_data_are_warned_about():

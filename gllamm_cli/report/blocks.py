@@ -13,8 +13,8 @@ from gllamm_cli.fit.natural import (
     level1_scale,
     natural_estimates,
 )
-from gllamm_cli.report.format import display, format_g
 from gllamm_cli.report.table import RULE
+from gllamm_cli.stata.format import display, format_g
 
 if TYPE_CHECKING:
     from gllamm_cli.fit.fit import Fit

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
-from gllamm_cli.report.format import format_g
+from gllamm_cli.stata.format import format_g
 
 if TYPE_CHECKING:
     from gllamm_cli.fit.fit import IterationRecord

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from gllamm_cli.report.coefficients import CoefficientBlock, CoefficientRow
-from gllamm_cli.report.format import format_f, format_g
+from gllamm_cli.stata.format import format_f, format_g
 
 NAME_WIDTH = 12
 RULE = "-" * 78

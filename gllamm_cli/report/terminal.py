@@ -10,9 +10,9 @@ from __future__ import annotations
 import re
 import sys
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Protocol
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol, TextIO
 
-from gllamm_cli.report.format import display
 from gllamm_cli.report.iterations import ADAPTIVE, iteration_lines
 from gllamm_cli.report.trace import (
     description_lines,
@@ -20,6 +20,7 @@ from gllamm_cli.report.trace import (
     running_line,
     vector_lines,
 )
+from gllamm_cli.stata.format import display
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -86,6 +87,52 @@ class StyledOutput:
     def dot(self) -> None:
         """Print a dot."""
         self.console.print(".", end="")
+
+
+class Transcript:
+    """Output that is also written to a log file while one is open."""
+
+    def __init__(self, output: Output) -> None:
+        self.output = output
+        self.log: TextIO | None = None
+        self.outer: TextIO | None = None
+
+    def open(self, path: Path, *, append: bool) -> None:
+        """Begin a log."""
+        self.log = path.open("a" if append else "w", encoding="utf-8")
+
+    def open_outer(self, path: Path) -> None:
+        """Begin a log of everything, whatever the script does with its own."""
+        self.outer = path.open("w", encoding="utf-8")
+
+    def close_all(self) -> None:
+        """End all logs."""
+        self.close()
+        if self.outer is not None:
+            self.outer.close()
+            self.outer = None
+
+    def close(self) -> None:
+        """End the log, if there is one."""
+        if self.log is not None:
+            self.log.close()
+            self.log = None
+
+    def lines(self, lines: Iterable[str]) -> None:
+        """Print lines, here and in the log."""
+        kept = list(lines)
+        self.output.lines(kept)
+        for file in (self.log, self.outer):
+            if file is not None:
+                file.writelines(f"{line}\n" for line in kept)
+                file.flush()
+
+    def dot(self) -> None:
+        """Print a dot."""
+        self.output.dot()
+        for file in (self.log, self.outer):
+            if file is not None:
+                file.write(".")
 
 
 class Silence:

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING
 from gllamm_cli.model.spec import DisplayOptions, Purpose
 from gllamm_cli.report.blocks import BLANK, level1_lines, random_effect_lines
 from gllamm_cli.report.coefficients import all_parameters, fixed_part
-from gllamm_cli.report.format import display, format_count, format_f
 from gllamm_cli.report.lrtest import reference_test
 from gllamm_cli.report.table import table_lines
+from gllamm_cli.stata.format import display, format_count, format_f
 
 if TYPE_CHECKING:
     from gllamm_cli.fit.fit import Fit

@@ -10,8 +10,8 @@ from gllamm_cli.fit.natural import Level1Scale, level1_scale
 from gllamm_cli.model.families import LINK_BY_NAME
 from gllamm_cli.model.parameters import parameter_names
 from gllamm_cli.model.spec import CONSTANT
-from gllamm_cli.report.format import format_count, format_g
 from gllamm_cli.report.table import RULE, abbreviate
+from gllamm_cli.stata.format import format_count, format_g
 
 if TYPE_CHECKING:
     from gllamm_cli.estimate.records import IterationRecord, Preparation

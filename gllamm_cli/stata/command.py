@@ -20,7 +20,6 @@ from gllamm_cli.stata.expression import (
     Expression,
     format_expression,
     format_number,
-    parse_expression,
 )
 from gllamm_cli.stata.lexer import Kind, Token, frame_tokens, joined, part, stripped, whole, words
 from gllamm_cli.stata.numlist import parse_numlist
@@ -31,9 +30,9 @@ from gllamm_cli.stata.options import (
     OptionRule,
     find_option,
 )
+from gllamm_cli.stata.standard import RowRange as RowRange
+from gllamm_cli.stata.standard import StandardCommand, parse_standard
 from gllamm_cli.stata.varlist import NamePattern, VarlistItem, format_item, parse_varlist
-
-WEIGHT = re.compile(r"\[\s*(?:[faip]?w(?:eight)?\s*=|\w+\s*\])")
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,15 +51,6 @@ class Option:
     numbers: tuple[float, ...] = ()
     items: tuple[VarlistItem, ...] = ()
     words: tuple[Word, ...] = ()
-    span: Span | None = field(default=None, compare=False, repr=False, kw_only=True)
-
-
-@dataclass(frozen=True, slots=True)
-class RowRange:
-    """``in first/last``; negative numbers count from the end, ``f`` is 1 and ``l`` is -1."""
-
-    first: int
-    last: int
     span: Span | None = field(default=None, compare=False, repr=False, kw_only=True)
 
 
@@ -93,81 +83,26 @@ class ReplayCommand:
         return next((option for option in self.options if option.name == name), None)
 
 
-@dataclass(frozen=True, slots=True)
-class Frame:
-    """The outer parts of a command that has the usual form."""
-
-    body: Span
-    condition: Expression | None
-    rows: RowRange | None
-    options: Span
-
-
-def parse_frame(span: Span) -> Frame:
-    """Cut ``body [if exp] [in range] [, options]`` at its joints.
+def parse_frame(span: Span) -> StandardCommand:
+    """Cut a command that takes neither weights nor files at its joints.
 
     Raises
     ------
-    InvalidSyntax
-        A qualifier without content, or given twice.
     NotAllowed
-        A weight in square brackets.
-    UnbalancedParentheses
-        A bracket or quote without its partner.
+        A weight in square brackets, or ``using``.
+    GllammError
+        As ``parse_standard``.
     """
-    marks: list[tuple[str, Span]] = []
-    comma = span.end
-    for token in frame_tokens(span):
-        if token.kind is Kind.COMMA:
-            comma = token.span.start
-            break
-        if token.kind is Kind.WORD and token.text in ("if", "in"):
-            marks.append((token.text, token.span))
-        if token.kind is Kind.GROUP and WEIGHT.match(token.text) and not marks:
-            raise NotAllowed(
-                "weights not allowed",
-                span=token.span,
-                hint="frequency weights go into the option weight()",
-            )
-    # The rest must balance as well, even though it is read later.
-    list(frame_tokens(part(span, comma, span.end)))
-    body_end = marks[0][1].start if marks else comma
-    condition: Expression | None = None
-    rows: RowRange | None = None
-    for position, (word, mark) in enumerate(marks):
-        end = marks[position + 1][1].start if position + 1 < len(marks) else comma
-        content = stripped(part(span, mark.end, end))
-        if not content.text:
-            raise InvalidSyntax(f"invalid syntax: nothing follows {word}", span=mark)
-        if word == "if":
-            if condition is not None:
-                raise InvalidSyntax("invalid syntax: if given twice", span=mark)
-            condition = parse_expression(content)
-        else:
-            if rows is not None:
-                raise InvalidSyntax("invalid syntax: in given twice", span=mark)
-            rows = _row_range(content)
-    return Frame(
-        stripped(part(span, span.start, body_end)),
-        condition,
-        rows,
-        part(span, min(comma + 1, span.end), span.end),
-    )
-
-
-def _row_range(span: Span) -> RowRange:
-    match = re.fullmatch(r"([-+]?\d{1,15}|[fFlL])(?:\s*/\s*([-+]?\d{1,15}|[fFlL]))?", span.text)
-    if match is None:
-        raise InvalidSyntax(
-            f"'{span.text}' invalid obs no", span=span, hint="in takes forms like 5, 1/10 and -5/l"
+    frame = parse_standard(span)
+    if frame.weight is not None:
+        raise NotAllowed(
+            "weights not allowed",
+            span=frame.weight.span,
+            hint="frequency weights go into the option weight()",
         )
-    first = _row(match[1])
-    return RowRange(first, first if match[2] is None else _row(match[2]), span=span)
-
-
-def _row(text: str) -> int:
-    named = {"f": 1, "l": -1}.get(text.lower())
-    return int(text) if named is None else named
+    if frame.using is not None:
+        raise NotAllowed("using not allowed", span=frame.using)
+    return frame
 
 
 def parse_options(span: Span, rules: tuple[OptionRule, ...]) -> tuple[Option, ...]:
@@ -215,6 +150,8 @@ def _option(rule: OptionRule, name: Token, group: Token | None) -> Option:
         if group is not None:
             raise InvalidSyntax(f"option {rule.name} takes no argument", span=group.span)
         return Option(rule.name, span=name.span)
+    if group is None and rule.argument is Argument.OPTIONAL_TEXT:
+        return Option(rule.name, span=name.span)
     if group is None:
         raise InvalidSyntax(
             f"option {rule.name}() incorrectly specified",
@@ -230,6 +167,8 @@ def _option(rule: OptionRule, name: Token, group: Token | None) -> Option:
             return Option(rule.name, numbers=parse_numlist(inside), span=place)
         case Argument.VARIABLES:
             return Option(rule.name, items=parse_varlist(inside), span=place)
+        case Argument.TEXT | Argument.OPTIONAL_TEXT:
+            return Option(rule.name, words=(Word(inside.text, inside),), span=place)
         case _:
             # frame_tokens has split nothing inside the group; quotes have no use here.
             found = tuple(Word(token.text, token.span) for token in words(inside))
@@ -275,7 +214,7 @@ def parse_gllamm(text: str) -> GllammCommand | ReplayCommand:
     )
 
 
-def _parse_replay(frame: Frame, text: str) -> ReplayCommand:
+def _parse_replay(frame: StandardCommand, text: str) -> ReplayCommand:
     """Without a response this is a replay; options of a model then show what is missing."""
     for name, _ in _option_pieces(frame.options):
         is_replay = any(rule.matches(name.text) for rule in REPLAY_OPTIONS)

@@ -39,11 +39,12 @@ class Equation:
 
 @dataclass(frozen=True, slots=True)
 class Generate:
-    """``generate [type] name = exp [if] [in]``."""
+    """``generate [type] name = exp [if] [in]``; without a type, numbers have the default one."""
 
     name: str
     expression: Expression
-    storage_type: str = "float"
+    storage_type: str = ""
+    default_type: str = "float"
     condition: Expression | None = None
     rows: RowRange | None = None
     span: Span | None = field(default=None, compare=False, repr=False, kw_only=True)
@@ -113,7 +114,7 @@ def parse_equation(span: Span) -> Equation:
     return Equation(name.text, items, span=span)
 
 
-def parse_generate(span: Span) -> Generate:
+def parse_generate(span: Span, *, default: str = "float") -> Generate:
     """Parse ``[type] name = exp [if] [in]``."""
     frame = parse_frame(span)
     if frame.options.text.strip():
@@ -122,8 +123,8 @@ def parse_generate(span: Span) -> Generate:
     match = re.match(r"(?:(\w+)\s+)?([^\s=]+)\s*=(?!=)", body.text)
     if match is None:
         raise InvalidSyntax("invalid syntax: generate needs name = expression", span=span)
-    kind = match[1] or "float"
-    if kind not in STORAGE_TYPES and not re.fullmatch(r"str\d*|strL", kind):
+    kind = match[1] or ""
+    if kind and kind not in STORAGE_TYPES and not re.fullmatch(r"str\d*|strL", kind):
         raise InvalidSyntax(
             f"{kind} is no storage type",
             span=part(body, body.start + match.start(1), body.start + match.end(1)),
@@ -133,7 +134,7 @@ def parse_generate(span: Span) -> Generate:
     if not is_name(name.text):
         raise InvalidSyntax(f"{name.text} invalid name", span=name)
     expression = parse_expression(stripped(part(body, body.start + match.end(), body.end)))
-    return Generate(name.text, expression, kind, frame.condition, frame.rows, span=name)
+    return Generate(name.text, expression, kind, default, frame.condition, frame.rows, span=name)
 
 
 def parse_xi(span: Span) -> XiExpand:

@@ -111,6 +111,30 @@ class Subscript(Expression):
     index: Expression
 
 
+@dataclass(frozen=True, slots=True)
+class Element(Expression):
+    """An element of a matrix, by numbers or names of its row and column."""
+
+    name: str
+    row: Expression
+    column: Expression
+
+
+@dataclass(frozen=True, slots=True)
+class Coefficient(Expression):
+    """``_b[eq:name]``, ``[eq]name`` or ``_se[...]`` of the last estimation.
+
+    ``equation`` None means the first one.
+    """
+
+    equation: str | None
+    name: str
+    standard_error: bool = False
+
+
+COEFFICIENTS = ("_b", "_coef", "_se")
+
+
 class ExpressionParser:
     """Pratt parser over the tokens of one expression."""
 
@@ -202,7 +226,48 @@ class ExpressionParser:
             inner = self.parse()
             self.expect(")", opening)
             return inner
+        if self.at("["):
+            return self._in_equation()
         raise self.unexpected("expected an expression")
+
+    def _bracketed(self) -> str:
+        """Return what stands between brackets, as typed."""
+        opening = self.take()
+        first = self.current
+        while not self.at("]"):
+            if self.current.kind is Kind.END:
+                self.expect("]", opening)
+            self.take()
+        return first.span.source[first.span.start : self.take().span.start].strip()
+
+    def _in_equation(self) -> Expression:
+        """``[eq]name``, ``[eq]_b[name]`` or ``[eq]_se[name]``."""
+        opening = self.current
+        equation = self._bracketed()
+        token = self.take()
+        if token.kind is not Kind.NAME or not equation:
+            raise InvalidSyntax(
+                "invalid syntax: expected [equation]name", span=joined(opening.span, token.span)
+            )
+        if token.text not in COEFFICIENTS:
+            span = joined(opening.span, token.span)
+            return Coefficient(equation, token.text, span=span)
+        if not self.at("["):
+            raise self.unexpected(f"expected [name] after {token.text}")
+        name = self._bracketed()
+        span = joined(opening.span, self.tokens[self.position - 1].span)
+        return Coefficient(equation, name, token.text == "_se", span=span)
+
+    def _coefficient(self, token: Token) -> Expression:
+        """``_b[name]`` or ``_b[eq:name]``."""
+        inside = self._bracketed()
+        equation, colon, name = inside.rpartition(":")
+        span = joined(token.span, self.tokens[self.position - 1].span)
+        if not name.strip():
+            raise InvalidSyntax(f"invalid syntax: {token.text}[] needs a name", span=span)
+        return Coefficient(
+            equation.strip() if colon else None, name.strip(), token.text == "_se", span=span
+        )
 
     def _named(self) -> Expression:
         token = self.take()
@@ -217,8 +282,16 @@ class ExpressionParser:
             closing = self.expect(")", opening)
             return Call(token.text, tuple(arguments), span=joined(token.span, closing.span))
         if self.at("["):
+            if token.text in COEFFICIENTS:
+                return self._coefficient(token)
             opening = self.take()
             index = self.parse()
+            if self.at(","):
+                self.take()
+                column = self.parse()
+                closing = self.expect("]", opening)
+                span = joined(token.span, closing.span)
+                return Element(token.text, index, column, span=span)
             closing = self.expect("]", opening)
             return Subscript(token.text, index, span=joined(token.span, closing.span))
         return Name(token.text, span=token.span)
@@ -268,6 +341,11 @@ def format_expression(expression: Expression, least: int = 0) -> str:
             return f"{function}({', '.join(map(format_expression, arguments))})"
         case Subscript(name=name, index=index):
             return f"{name}[{format_expression(index)}]"
+        case Element(name=name, row=row, column=column):
+            return f"{name}[{format_expression(row)}, {format_expression(column)}]"
+        case Coefficient(equation=equation, name=name, standard_error=is_error):
+            kind = "_se" if is_error else "_b"
+            return f"{kind}[{name}]" if equation is None else f"{kind}[{equation}:{name}]"
         case Prefix(operator=operator, operand=operand):
             rank = PREFIX[operator]
             text = operator + format_expression(operand, rank)

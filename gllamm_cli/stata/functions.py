@@ -9,17 +9,27 @@ needs it, so that parsing and help stay quick.
 from __future__ import annotations
 
 import fnmatch
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import date
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from gllamm_cli.stata.format import format_stata
+
 FloatArray = NDArray[np.float64]
 TextArray = NDArray[np.object_]
 Value = NDArray[Any]
 """float64 numbers with NaN for missing, or an object array of text; shape () or (rows,)."""
+
+
+QUIET_NAN = 0x7FF8000000000000
+SMALLEST_MISSING = 2.0**1023
+"""Where Stata's own representation of missing values begins."""
+LETTERS = "abcdefghijklmnopqrstuvwxyz"
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,9 +57,32 @@ def finite(value: Any) -> FloatArray:
     return np.where(np.isfinite(array), array, np.nan)
 
 
+def missing_value(letter: str = "") -> float:
+    """Return the missing value ``.`` or ``.a`` to ``.z``: a NaN that carries its letter."""
+    code = ord(letter) - ord("a") + 1 if letter else 0
+    return float(np.array([QUIET_NAN | code], dtype=np.uint64).view(np.float64)[0])
+
+
+def missing_codes(value: FloatArray) -> NDArray[np.int64]:
+    """Return 0 for ``.`` and 1 to 26 for ``.a`` to ``.z``, of numbers that are all missing."""
+    return (np.ascontiguousarray(value).view(np.uint64) & np.uint64(0x1F)).astype(np.int64)
+
+
+def missing_text(value: float) -> str:
+    """Print a missing value."""
+    code = int(missing_codes(np.array([value]))[0])
+    return f".{chr(ord('a') + code - 1)}" if 1 <= code <= len(LETTERS) else "."
+
+
 def ordered(value: FloatArray) -> FloatArray:
-    """Return numbers that compare as Stata compares: missing is larger than all others."""
-    return np.where(np.isnan(value), np.inf, value)
+    """Return numbers that compare as Stata compares: all numbers < . < .a < ... < .z."""
+    unknown = np.isnan(value)
+    if not unknown.any():
+        return value
+    result = np.array(value, dtype=np.float64, ndmin=1)
+    unknown = np.atleast_1d(unknown)
+    result[unknown] = SMALLEST_MISSING * (1.0 + missing_codes(result[unknown]) / 4096.0)
+    return result.reshape(np.shape(value))
 
 
 def truth(value: FloatArray) -> NDArray[np.bool_]:
@@ -101,6 +134,20 @@ def _distribution(name: str, method: str, arguments: int, *, value_last: bool = 
         return getattr(getattr(scipy.stats, name), method)(*ordered_values)
 
     return _numeric(arguments, arguments, apply)
+
+
+def _normal_density(
+    x: FloatArray, first: FloatArray | None = None, second: FloatArray | None = None
+) -> Any:
+    """Density at x; with one more argument its SD, with two its mean and SD."""
+    if first is None:
+        mean, sd = np.zeros(()), np.ones(())
+    elif second is None:
+        mean, sd = np.zeros(()), first
+    else:
+        mean, sd = first, second
+    z = (x - mean) / sd
+    return np.where(sd > 0, np.exp(-0.5 * z * z) / (sd * np.sqrt(2 * np.pi)), np.nan)
 
 
 def _round(x: FloatArray, unit: FloatArray | None = None) -> FloatArray:
@@ -184,8 +231,52 @@ def _real(text: str) -> float:
         return np.nan
 
 
-def _string(number: float) -> str:
-    return "." if np.isnan(number) else f"{number:.9g}"
+def _string(number: float, specification: str = "%9.0g") -> str:
+    try:
+        return format_stata(specification, number).strip()
+    except ValueError:
+        return ""
+
+
+def _regexm(text: str, pattern: str) -> float:
+    try:
+        return float(re.search(pattern, text) is not None)
+    except re.error:
+        return np.nan
+
+
+def _recode(x: FloatArray, *points: FloatArray) -> FloatArray:
+    """Smallest of the points that is not below x; the last one above them all."""
+    result = np.broadcast_to(points[-1], np.broadcast_shapes(*map(np.shape, (x, *points))))
+    for point in reversed(points[:-1]):
+        result = np.where(x <= point, point, result)
+    return np.asarray(result)
+
+
+def _autocode(x: FloatArray, n: FloatArray, low: FloatArray, high: FloatArray) -> Any:
+    step = (high - low) / n
+    return low + step * np.clip(np.ceil((x - low) / step), 1, n)
+
+
+def _days(month: FloatArray, day: FloatArray, year: FloatArray) -> FloatArray:
+    """Days since 1 January 1960; missing for a date that does not exist."""
+
+    def days(month: float, day: float, year: float) -> float:
+        try:
+            return float((date(int(year), int(month), int(day)) - date(1960, 1, 1)).days)
+        except ValueError:
+            return np.nan
+
+    return np.asarray(np.vectorize(days, otypes=[np.float64])(month, day, year))
+
+
+def _of_date(attribute: str) -> Function:
+    def part(days: float) -> float:
+        if not np.isfinite(days):
+            return np.nan
+        return float(getattr(date.fromordinal(int(days) + date(1960, 1, 1).toordinal()), attribute))
+
+    return _numeric(1, 1, lambda x: np.vectorize(part, otypes=[np.float64])(x))
 
 
 def _strpos(text: str, part: str) -> int:
@@ -238,7 +329,12 @@ FUNCTIONS: dict[str, Function] = {
     "normprob": _special("ndtr", 1),
     "invnormal": _special("ndtri", 1),
     "invnorm": _special("ndtri", 1),
-    "normalden": _numeric(1, 1, lambda x: np.exp(-0.5 * x * x) / np.sqrt(2 * np.pi)),
+    "normalden": _numeric(1, 3, _normal_density),
+    "lnnormalden": _numeric(1, 1, lambda x: -0.5 * x * x - 0.5 * np.log(2 * np.pi)),
+    "lnnormal": _special("log_ndtr", 1),
+    "digamma": _special("digamma", 1),
+    "trigamma": _numeric(1, 1, lambda x: FUNCTIONS["_polygamma"].apply(np.ones_like(x), x)),
+    "_polygamma": _special("polygamma", 2),
     "lngamma": _special("gammaln", 1),
     "lnfactorial": _numeric(1, 1, lambda n: FUNCTIONS["lngamma"].apply(n + 1)),
     "comb": _numeric(2, 2, _comb),
@@ -253,6 +349,20 @@ FUNCTIONS: dict[str, Function] = {
     "invttail": _distribution("t", "isf", 2),
     "F": _special("fdtr", 3),
     "Ftail": _special("fdtrc", 3),
+    "invchi2": _numeric(2, 2, lambda n, p: FUNCTIONS["invchi2tail"].apply(n, 1.0 - p)),
+    "invFtail": _numeric(3, 3, lambda a, b, p: FUNCTIONS["_fdtri"].apply(a, b, 1.0 - p)),
+    "invF": _special("fdtri", 3),
+    "_fdtri": _special("fdtri", 3),
+    "binomialtail": _numeric(3, 3, lambda n, k, p: FUNCTIONS["_bdtrc"].apply(k - 1.0, n, p)),
+    "_bdtrc": _special("bdtrc", 3),
+    "binomial": _numeric(3, 3, lambda n, k, p: FUNCTIONS["_bdtr"].apply(np.floor(k), n, p)),
+    "_bdtr": _special("bdtr", 3),
+    "mdy": _numeric(3, 3, _days),
+    "year": _of_date("year"),
+    "month": _of_date("month"),
+    "day": _of_date("day"),
+    "recode": _numeric(2, MANY, _recode),
+    "autocode": _numeric(4, 4, _autocode),
     "poisson": _numeric(2, 2, lambda m, k: FUNCTIONS["_pdtr"].apply(np.floor(k), m)),
     "_pdtr": _special("pdtr", 2),
     "min": Function(2, MANY, "n", _extreme(np.fmin)),
@@ -273,8 +383,19 @@ FUNCTIONS: dict[str, Function] = {
     "trim": _text(1, "t", lambda text: text.strip(" "), number=False),
     "word": _text(2, "tn", _word, number=False),
     "wordcount": _text(1, "t", lambda text: len(text.split()), number=True),
-    "strmatch": _text(2, "tt", fnmatch.fnmatchcase, number=True),
     "real": _text(1, "t", _real, number=True),
-    "string": _text(1, "n", _string, number=False),
+    "strmatch": _text(2, "tt", fnmatch.fnmatchcase, number=True),
+    "regexm": _text(2, "tt", _regexm, number=True),
+    "string": Function(1, 2, "nt", _text_function(_string, number=False)),
+    "strofreal": Function(1, 2, "nt", _text_function(_string, number=False)),
+    "ustrlen": _text(1, "t", len, number=True),
+    "strupper": _text(1, "t", str.upper, number=False),
+    "strlower": _text(1, "t", str.lower, number=False),
+    "proper": _text(1, "t", str.title, number=False),
+    "strtrim": _text(1, "t", lambda text: text.strip(" "), number=False),
+    "ltrim": _text(1, "t", lambda text: text.lstrip(" "), number=False),
+    "rtrim": _text(1, "t", lambda text: text.rstrip(" "), number=False),
+    "itrim": _text(1, "t", lambda text: re.sub(" +", " ", text), number=False),
+    "reverse": _text(1, "t", lambda text: text[::-1], number=False),
 }
 """Functions that depend on their arguments alone; the evaluator adds random numbers."""

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import NDArray
 
 from gllamm_cli.errors import AlreadyDefined, TypeMismatch
 from gllamm_cli.stata.evaluate import Evaluator, absolute_rows
@@ -33,18 +32,17 @@ def stored(values: FloatArray, storage_type: str) -> FloatArray:
     if storage_type == "float":
         with np.errstate(over="ignore"):
             single = values.astype(np.float32).astype(np.float64)
-        return np.where(np.isfinite(single), single, np.nan)
+        overflow = np.isinf(single)
+        single = np.where(np.isnan(values), values, single)
+        return np.where(overflow, np.nan, single) if overflow.any() else single
     low, high = INTEGER_LIMITS[storage_type]
     whole = np.trunc(values)
-    return np.where((whole >= low) & (whole <= high), whole, np.nan)
+    legal = ((whole >= low) & (whole <= high)) | np.isnan(values)
+    return np.where(legal, whole, np.nan)
 
 
 def generate(
-    statement: Generate,
-    dataset: Dataset,
-    *,
-    random: np.random.Generator | None = None,
-    estimation_sample: NDArray[np.bool_] | None = None,
+    statement: Generate, dataset: Dataset, evaluator: Evaluator
 ) -> tuple[Dataset, tuple[str, ...]]:
     """Return the data with the new variable, and notes to print.
 
@@ -60,7 +58,6 @@ def generate(
         raise AlreadyDefined(
             f"variable {name} already defined", span=statement.span, hint="choose another name"
         )
-    evaluator = Evaluator(dataset, random, estimation_sample)
     selected = np.ones(dataset.n_rows, dtype=bool)
     if statement.condition is not None:
         selected &= truth(evaluator.number(statement.condition))
@@ -70,16 +67,17 @@ def generate(
         selected[: first - 1] = False
         selected[last:] = False
     value = np.broadcast_to(evaluator.value(statement.expression), (dataset.n_rows,))
-    wants_text = statement.storage_type.startswith("str")
+    kind = statement.storage_type
     if is_text(value):
-        if not wants_text and statement.storage_type != "float":
+        if not kind.startswith("str") and kind:
             raise TypeMismatch("type mismatch", span=statement.expression.span)
         text = np.where(selected, value, "").astype(object)
         return dataset.with_column(name, text, storage_type="str"), ()
-    if wants_text:
+    if kind.startswith("str"):
         raise TypeMismatch("type mismatch", span=statement.expression.span)
-    numbers = stored(np.where(selected, value, np.nan), statement.storage_type)
+    kind = kind or statement.default_type
+    numbers = stored(np.where(selected, value, np.nan), kind)
     missing = int(np.isnan(numbers).sum())
     plural = "s" if missing != 1 else ""
     notes = (f"({missing:,} missing value{plural} generated)",) if missing else ()
-    return dataset.with_column(name, numbers, storage_type=statement.storage_type), notes
+    return dataset.with_column(name, numbers, storage_type=kind), notes

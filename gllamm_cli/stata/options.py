@@ -21,6 +21,8 @@ class Argument(StrEnum):
     NUMBERS = "numbers"
     VARIABLES = "variables"
     WORDS = "words"
+    TEXT = "text"
+    OPTIONAL_TEXT = "text or nothing"
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,11 +43,34 @@ def _rules(*rows: tuple[str, int, Argument, str]) -> tuple[OptionRule, ...]:
     return tuple(OptionRule(*row) for row in rows)
 
 
-NONE, NUMBERS, VARIABLES, WORDS = (
+def rules(description: str) -> tuple[OptionRule, ...]:
+    """Return rules from words like ``by(v)``, ``Replace`` and ``STub(w)``.
+
+    Capital letters are the shortest form, or all letters if there are none; the
+    letter in parentheses says what the argument is: n numbers, v variables, w words, t text, o text or nothing.
+    """
+    kinds = {
+        "": NONE,
+        "n": NUMBERS,
+        "v": VARIABLES,
+        "w": WORDS,
+        "t": TEXT,
+        "o": Argument.OPTIONAL_TEXT,
+    }
+    made = []
+    for word in description.split():
+        name, _, kind = word.rstrip(")").partition("(")
+        least = sum(letter.isupper() for letter in name) or len(name)
+        made.append(OptionRule(name.lower(), least, kinds[kind], ""))
+    return tuple(made)
+
+
+NONE, NUMBERS, VARIABLES, WORDS, TEXT = (
     Argument.NONE,
     Argument.NUMBERS,
     Argument.VARIABLES,
     Argument.WORDS,
+    Argument.TEXT,
 )
 
 GLLAMM_OPTIONS = _rules(

@@ -5,7 +5,7 @@ import math
 
 import pytest
 
-from gllamm_cli.report.format import display, format_count, format_f, format_g, format_stata
+from gllamm_cli.stata.format import display, format_count, format_f, format_g, format_stata
 
 NINE = [
     (-0.16906882, "-.1690688"),

@@ -92,7 +92,7 @@ def format_count(x: float) -> str:
     return str(int(x)) if math.isfinite(x) and x == int(x) else display(x)
 
 
-_FORMAT = re.compile(r"%(-?)(\d+)\.(\d+)([gfe])(c?)")
+_FORMAT = re.compile(r"%(-?)(0?)(\d+)\.(\d+)([gfe])(c?)")
 
 
 def format_stata(specification: str, x: float) -> str:
@@ -106,7 +106,7 @@ def format_stata(specification: str, x: float) -> str:
     match = _FORMAT.fullmatch(specification)
     if match is None:
         raise ValueError(f"invalid format {specification!r}")
-    left, width_text, decimals_text, kind, comma = match.groups()
+    left, zeros, width_text, decimals_text, kind, comma = match.groups()
     width, decimals = int(width_text), int(decimals_text)
     if kind == "g":
         text = format_g(x, width, decimals, commas=bool(comma))
@@ -114,4 +114,14 @@ def format_stata(specification: str, x: float) -> str:
         text = format_f(x, width, decimals, commas=bool(comma))
     else:
         text = format_e(x, width, decimals)
+    if zeros and math.isfinite(x):
+        return text.strip().zfill(width)
     return text.lstrip().ljust(width) if left else text
+
+
+def shown_in_format(specification: str, x: float) -> str:
+    """Print a number under a variable's display format; formats of dates show the number."""
+    try:
+        return format_stata(specification, x)
+    except ValueError:
+        return format_g(x, 10)

@@ -1,0 +1,1 @@
+"""Runs Stata scripts: control flow, macros, prefixes, and the commands around gllamm."""

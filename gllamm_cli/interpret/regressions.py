@@ -1,0 +1,507 @@
+"""Regressions without latent variables: regress, logit, poisson, ologit and their like."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gllamm_cli.data import Dataset
+from gllamm_cli.errors import InsufficientObservations, InvalidSyntax, VarlistRequired
+from gllamm_cli.fit.estimates import Estimates
+from gllamm_cli.fit.one_level import OneLevelFit, fit_one_level
+from gllamm_cli.interpret.factors import expand_factors
+from gllamm_cli.interpret.macros import number_text
+from gllamm_cli.interpret.run import Parsed, Run
+from gllamm_cli.model.families import LINK_BY_NAME, find_family, find_link
+from gllamm_cli.model.spec import ModelSpec, Response, Sample, Thresholds
+from gllamm_cli.report.regression import Regression, count, regression_lines
+from gllamm_cli.stata.format import display, format_f, format_g
+from gllamm_cli.stata.functions import FloatArray
+from gllamm_cli.stata.named_matrix import Names
+
+OPTIONS = (
+    "NOCONstant OFFset(v) EXPosure(v) Robust CLuster(v) VCE(t) Level(n) NOLOg LOG OR IRr RRr EForm "
+    "HR BASEoutcome(n) Base(n) NOHeader NOTABle BEta ITERate(n) Family(t) LINk(t) ASIS TRace "
+    "TECHnique(t) DIFficult From(w) SCAle(t) SCORe(w)"
+)
+TITLES = {
+    "logit": "Logistic regression",
+    "logistic": "Logistic regression",
+    "probit": "Probit regression",
+    "cloglog": "Complementary log-log regression",
+    "poisson": "Poisson regression",
+    "ologit": "Ordered logistic regression",
+    "oprobit": "Ordered probit regression",
+    "mlogit": "Multinomial logistic regression",
+    "glm": "Generalized linear models",
+}
+MODELS = {
+    "logit": ("binom", "logit", "Odds Ratio"),
+    "logistic": ("binom", "logit", "Odds Ratio"),
+    "probit": ("binom", "probit", "exp(b)"),
+    "cloglog": ("binom", "cll", "exp(b)"),
+    "poisson": ("poiss", "log", "IRR"),
+    "ologit": ("binom", "ologit", "Odds Ratio"),
+    "oprobit": ("binom", "oprobit", "exp(b)"),
+    "mlogit": ("binom", "mlogit", "RRR"),
+}
+TEMPORARY = "__weight1"
+OFFSET = "__offset"
+CLUSTER = "__cluster"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Setup:
+    """What the options of a regression say, before there is a model."""
+
+    data: Dataset
+    depvar: str
+    covariates: tuple[str, ...]
+    constant: bool
+    offset: str | None
+    weights: tuple[tuple[int, str], ...]
+    sample: Sample
+    robust: bool
+    cluster: str | None
+    cluster_name: str
+    level: float
+    exponentiate: bool
+
+
+def _setup(run: Run, parsed: Parsed) -> _Setup:
+    """Read the usual parts; temporary columns hold weights, offsets and clusters."""
+    for option in ("from", "score", "scale", "asis"):
+        if parsed.has(option):
+            raise InvalidSyntax(f"not yet supported: {option}", span=run.span)
+    expansion = expand_factors(parsed.frame.body, run.data)
+    data, names = expansion.dataset, expansion.names
+    if not names:
+        raise VarlistRequired("varlist required", span=run.span)
+    depvar, covariates = names[0], tuple(dict.fromkeys(names[1:]))
+    selected = run.rows(parsed)
+    values, kind = run.weights(parsed.frame.weight, ("fweight", "aweight", "pweight", "iweight"))
+    weights: tuple[tuple[int, str], ...] = ()
+    if values is not None:
+        selected = selected & ~np.isnan(values) & (values > 0)
+        data = data.with_column(TEMPORARY, values, storage_type="double")
+        if kind in ("fweight", "iweight"):
+            weights = ((1, TEMPORARY),)
+        elif kind == "aweight" and run.name == "regress":
+            weights = ()
+        elif kind == "pweight":
+            weights = ((1, TEMPORARY),)
+        else:
+            raise InvalidSyntax("aweights not allowed", span=run.span)
+    offset = None
+    for option, change in (("offset", lambda x: x), ("exposure", np.log)):
+        if parsed.has(option):
+            (name,) = run.option_variables(parsed, option)
+            with np.errstate(all="ignore"):
+                data = data.with_column(
+                    OFFSET, change(run.data.column(name)), storage_type="double"
+                )
+            offset = OFFSET
+    robust = parsed.has("robust") or kind == "pweight"
+    cluster_name = ""
+    if parsed.has("cluster"):
+        (cluster_name,) = run.option_variables(parsed, "cluster")
+    vce = parsed.text("vce").split()
+    if vce:
+        if "robust".startswith(vce[0]) and len(vce[0]) >= 1:
+            robust = True
+        elif "cluster".startswith(vce[0]) and len(vce) == 2:
+            cluster_name = vce[1]
+        elif vce[0] not in ("oim", "ols"):
+            raise InvalidSyntax(f"vce({vce[0]}) is not supported", span=run.span)
+    cluster = None
+    if cluster_name:
+        codes = np.unique(data.sort_key(cluster_name), return_inverse=True)[1]
+        data = data.with_column(CLUSTER, codes.astype(np.float64), storage_type="double")
+        cluster = CLUSTER
+    sample = Sample(selected=tuple(int(row) for row in np.flatnonzero(selected)))
+    default = float(run.session.settings.get("level", 95))
+    level = parsed.number("level", default)
+    if not 10 <= level <= 99.99:
+        raise InvalidSyntax("level() must be between 10 and 99.99 inclusive", span=run.span)
+    return _Setup(
+        data=data,
+        depvar=depvar,
+        covariates=covariates,
+        constant=not parsed.has("noconstant"),
+        offset=offset,
+        weights=weights,
+        sample=sample,
+        robust=robust,
+        cluster=cluster,
+        cluster_name=cluster_name,
+        level=level,
+        exponentiate=any(parsed.has(o) for o in ("or", "irr", "rrr", "eform", "hr")),
+    )
+
+
+def _spec(setup: _Setup, family: str, link: str, base: float | None = None) -> ModelSpec:
+    kind = LINK_BY_NAME[link]
+    return ModelSpec(
+        depvar=setup.depvar,
+        covariates=setup.covariates,
+        constant=setup.constant and not kind.ordinal,
+        response=Response(family, link),
+        has_scale=family in ("gauss", "gamma") and not (kind.ordinal or kind.nominal),
+        levels=(),
+        offset=setup.offset,
+        weights=setup.weights,
+        sample=setup.sample,
+        thresholds=(Thresholds(1),) if kind.ordinal else (),
+        base_category=base,
+    )
+
+
+def _ml(run: Run) -> None:
+    parsed = run.parse(OPTIONS)
+    setup = _setup(run, parsed)
+    family, link, heading = MODELS[run.name]
+    y = setup.data.column(setup.depvar)
+    if link in ("logit", "probit", "cll"):
+        # Any number but zero counts as a success.
+        setup = replace(setup, data=_recoded_outcome(setup, y))
+    base = None
+    if link == "mlogit":
+        base = parsed.number("baseoutcome", parsed.number("base", math.nan))
+        base = _most_frequent(setup, y) if math.isnan(base) else base
+    fitted = fit_one_level(
+        _spec(setup, family, link, base),
+        setup.data,
+        robust=setup.robust,
+        cluster=setup.cluster,
+        threads=run.session.threads,
+    )
+    exponentiate = setup.exponentiate or run.name == "logistic"
+    _finish(run, parsed, setup, fitted, heading, exponentiate, base)
+
+
+logit = logistic = probit = cloglog = poisson = ologit = oprobit = mlogit = _ml
+
+
+def _recoded_outcome(setup: _Setup, y: FloatArray) -> Dataset:
+    known = y[~np.isnan(y)]
+    if np.isin(known, (0.0, 1.0)).all():
+        return setup.data
+    new = np.where(np.isnan(y), np.nan, (y != 0.0).astype(np.float64))
+    return setup.data.with_column(setup.depvar, new)
+
+
+def _most_frequent(setup: _Setup, y: FloatArray) -> float:
+    rows = np.array(setup.sample.selected, dtype=np.int64)
+    values, counts = np.unique(y[rows][~np.isnan(y[rows])], return_counts=True)
+    if not len(values):
+        raise InsufficientObservations("no observations")
+    return float(values[np.argmax(counts)])
+
+
+def _names(setup: _Setup, fitted: OneLevelFit, link: str) -> Names:
+    """Names of parameters as Stata has them for these commands."""
+    made = []
+    for name in fitted.fit.names:
+        if name.block == "threshold":
+            made.append((f"cut{len([1 for of, _ in made if of.startswith('cut')]) + 1}", "_cons"))
+        elif link == "mlogit":
+            made.append((name.equation, name.name))
+        elif name.block == "scale":
+            made.append(("lnsigma", "_cons"))
+        else:
+            made.append((setup.depvar, name.name))
+    return tuple(made)
+
+
+def _finish(
+    run: Run,
+    parsed: Parsed,
+    setup: _Setup,
+    fitted: OneLevelFit,
+    heading: str,
+    exponentiate: bool,
+    base: float | None,
+) -> None:
+    fit = fitted.fit
+    link = fit.spec.response.link
+    names = _names(setup, fitted, link)
+    n = fit.n_units[0]
+    robust = setup.robust or setup.cluster is not None
+    slopes = [k for k, (_, name) in enumerate(names) if name != "_cons"]
+    right = [("Number of obs", count(n))]
+    scalars: dict[str, float] = {"k": float(len(names)), "df_m": float(len(slopes))}
+    chi2 = math.nan
+    null = fitted.null_log_likelihood
+    if slopes and (robust or null is None):
+        b, V = fit.estimates[slopes], fit.covariance[np.ix_(slopes, slopes)]
+        chi2 = float(b @ np.linalg.pinv(V) @ b)
+        right.append((f"Wald chi2({len(slopes)})", format_f(chi2, 10, 2).strip()))
+    elif null is not None:
+        chi2 = 2.0 * (fit.log_likelihood - null)
+        right.append((f"LR chi2({len(slopes)})", format_f(chi2, 10, 2).strip()))
+    if slopes:
+        from scipy.special import chdtrc
+
+        right.append(("Prob > chi2", f"{float(chdtrc(len(slopes), max(chi2, 0.0))):.4f}"))
+        scalars |= {"chi2": chi2, "p": float(chdtrc(len(slopes), max(chi2, 0.0)))}
+    if null is not None:
+        right.append(("Pseudo R2", f"{1.0 - fit.log_likelihood / null:.4f}"))
+        scalars |= {"ll_0": null, "r2_p": 1.0 - fit.log_likelihood / null}
+    word = "Log pseudolikelihood" if robust else "Log likelihood"
+    last = f"{word} = {display(fit.log_likelihood)}"
+    title = TITLES[run.name]
+    rows_right = len(right)
+    left = [title, *[""] * max(rows_right - 2, 1), last]
+    place = None
+    if base is not None:
+        equations = list(dict.fromkeys(equation for equation, _ in names))
+        numbers = sorted([*(float(e) for e in equations if _is_number(e)), base])
+        place = (number_text(base), numbers.index(base))
+    cuts = tuple(equation for equation, _ in names if equation.startswith("cut"))
+    clusters = None
+    if setup.cluster is not None:
+        clusters = len(np.unique(setup.data.column(setup.cluster)[fitted.rows]))
+        scalars["N_clust"] = float(clusters)
+    shown = Regression(
+        left=tuple(left),
+        right=tuple(right),
+        heading=heading,
+        exponentiated=exponentiate,
+        several=link == "mlogit",
+        base=place,
+        auxiliary=tuple(dict.fromkeys(cuts)) if link in ("ologit", "oprobit") else (),
+        clusters=clusters,
+    )
+    estimates = Estimates(
+        command=run.name,
+        line=f"{run.name} {run.span.text}",
+        depvar=setup.depvar,
+        names=names,
+        b=fit.estimates,
+        V=fit.covariance,
+        log_likelihood=fit.log_likelihood,
+        n=n,
+        rank=int(fit.n_free),
+        sample=run.data.row_ids[np.unique(fitted.rows)],
+        scalars=scalars,
+        macros=_macros(setup, robust),
+        regression=shown,
+    )
+    if not parsed.has("nolog"):
+        run.print("")
+        for record in fit.iterations:
+            value = display(record.log_likelihood)
+            kind = "pseudolikelihood" if robust else "likelihood"
+            run.print(f"Iteration {record.number}:   log {kind} = {value}  ")
+    run.print(*(f"note: {note}" for note in fit.notes))
+    run.session.results = estimates
+    run.print(*regression_lines(estimates, level=setup.level))
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
+
+
+def _macros(setup: _Setup, robust: bool) -> dict[str, str]:
+    macros = {"predict": "predict"}
+    if robust:
+        macros["vcetype"] = "Robust"
+    if setup.cluster_name:
+        macros["clustvar"] = setup.cluster_name
+    if setup.offset:
+        macros["offset"] = OFFSET
+    return macros
+
+
+def glm(run: Run) -> None:
+    """``glm y x, family() link()``: the families and links of gllamm."""
+    parsed = run.parse(OPTIONS)
+    setup = _setup(run, parsed)
+    words = parsed.text("family", "gaussian").split()
+    family = find_family(words[0]).name
+    defaults = {"gauss": "ident", "binom": "logit", "poiss": "log", "gamma": "recip"}
+    link = find_link(parsed.text("link")).name if parsed.has("link") else defaults[family]
+    spec = _spec(setup, family, link)
+    if len(words) > 1:
+        spec = replace(spec, response=Response(family, link, denominator=words[1]))
+    fitted = fit_one_level(
+        spec, setup.data, robust=setup.robust, cluster=setup.cluster, threads=run.session.threads
+    )
+    _finish(run, parsed, setup, fitted, "exp(b)", setup.exponentiate, None)
+
+
+def regress(run: Run) -> None:
+    """Least squares, with Stata's analysis of variance above the table."""
+    parsed = run.parse(OPTIONS)
+    setup = _setup(run, parsed)
+    data = setup.data
+    rows = np.array(setup.sample.selected, dtype=np.int64)
+    columns = [data.column(name)[rows] for name in (setup.depvar, *setup.covariates)]
+    w = data.column(TEMPORARY)[rows] if TEMPORARY in data.names else np.ones(len(rows))
+    known = ~np.isnan(np.column_stack([*columns, w])).any(axis=1)
+    rows = rows[known]
+    if len(rows) < 2:
+        raise InsufficientObservations(
+            "insufficient observations" if len(rows) else "no observations"
+        )
+    y, w = columns[0][known], w[known]
+    frequency = bool(setup.weights) and not setup.robust
+    n = float(w.sum()) if frequency else float(len(rows))
+    if not frequency:
+        w = w * len(rows) / w.sum()
+    names = [*setup.covariates, *(["_cons"] if setup.constant else [])]
+    X = np.column_stack(
+        [
+            *(column[known] for column in columns[1:]),
+            *([np.ones(len(rows))] if setup.constant else []),
+        ]
+    )
+    kept = _independent(X * np.sqrt(w)[:, None], names)
+    omitted = [name for k, name in enumerate(names) if k not in kept]
+    run.print(*(f"note: {name} omitted because of collinearity" for name in omitted))
+    X, names = X[:, kept], [names[k] for k in kept]
+    XtX = np.linalg.inv((X * w[:, None]).T @ X)
+    b = XtX @ ((X * w[:, None]).T @ y)
+    residual = y - X @ b
+    k = X.shape[1]
+    rss = float((w * residual**2).sum())
+    df = n - k
+    mean = float((w * y).sum() / w.sum()) if setup.constant else 0.0
+    tss = float((w * (y - mean) ** 2).sum())
+    model_df = k - int(setup.constant)
+    s2 = rss / df if df > 0 else math.nan
+    V = s2 * XtX
+    residual_df = df
+    clusters = None
+    if setup.robust or setup.cluster is not None:
+        scores = X * (w * residual)[:, None]
+        if setup.cluster is not None:
+            groups = np.unique(data.column(setup.cluster)[rows], return_inverse=True)[1]
+            clusters = int(groups.max()) + 1
+            sums = np.zeros((clusters, k))
+            np.add.at(sums, groups, scores)
+            factor = clusters / (clusters - 1.0) * (n - 1.0) / (n - k)
+            V = factor * XtX @ (sums.T @ sums) @ XtX
+            residual_df = clusters - 1.0
+        else:
+            V = n / (n - k) * XtX @ (scores.T @ scores) @ XtX
+    _regress_results(
+        run, parsed, setup, names, b, V, rows,
+        n=n, rss=rss, mss=tss - rss, model_df=model_df, df=df, residual_df=residual_df,
+        clusters=clusters,
+    )  # fmt: skip
+
+
+def _independent(X: FloatArray, names: list[str]) -> list[int]:
+    """Columns that are no combination of the constant and the columns before them."""
+    order = [*([len(names) - 1] if names[-1:] == ["_cons"] else []), *range(len(names))]
+    basis: list[NDArray[np.float64]] = []
+    kept = []
+    for k in dict.fromkeys(order):
+        column = X[:, k].copy()
+        length = float(np.linalg.norm(column))
+        for _ in range(2):
+            for vector in basis:
+                column -= (vector @ column) * vector
+        rest = float(np.linalg.norm(column))
+        if rest > 1e-9 * length and length > 0:
+            basis.append(column / rest)
+            kept.append(k)
+    return sorted(kept)
+
+
+def _regress_results(
+    run: Run,
+    parsed: Parsed,
+    setup: _Setup,
+    names: list[str],
+    b: FloatArray,
+    V: FloatArray,
+    rows: NDArray[np.int64],
+    *,
+    n: float,
+    rss: float,
+    mss: float,
+    model_df: int,
+    df: float,
+    residual_df: float,
+    clusters: int | None,
+) -> None:
+    from scipy.special import fdtrc
+
+    robust = setup.robust or setup.cluster is not None
+    slopes = [k for k, name in enumerate(names) if name != "_cons"]
+    s2 = rss / df if df > 0 else math.nan
+    F = math.nan
+    if slopes:
+        bs, Vs = b[slopes], V[np.ix_(slopes, slopes)]
+        F = float(bs @ np.linalg.pinv(Vs) @ bs) / len(slopes)
+    p = float(fdtrc(len(slopes), residual_df, F)) if slopes and F >= 0 else math.nan
+    r2 = mss / (mss + rss) if mss + rss > 0 else math.nan
+    adjusted = 1.0 - (1.0 - r2) * (n - int(setup.constant)) / df if df > 0 else math.nan
+    label = f"F({len(slopes)}, {residual_df:.0f})"
+    right = [
+        ("Number of obs", count(n)),
+        (label, format_f(F, 10, 2).strip()),
+        ("Prob > F", f"{p:.4f}" if not math.isnan(p) else "."),
+        ("R-squared", f"{r2:.4f}"),
+    ]
+    if robust:
+        left: tuple[str, ...] = ("Linear regression",)
+        right.append(("Root MSE", format_g5(math.sqrt(s2))))
+    else:
+        right += [("Adj R-squared", f"{adjusted:.4f}"), ("Root MSE", format_g5(math.sqrt(s2)))]
+        left = _anova(mss, model_df, rss, df, n)
+    ll = -0.5 * n * (math.log(2 * math.pi) + math.log(rss / n) + 1.0) if rss > 0 else math.nan
+    scalars = {
+        "df_m": float(model_df), "df_r": residual_df, "F": F, "r2": r2, "r2_a": adjusted,
+        "rmse": math.sqrt(s2), "mss": mss, "rss": rss,
+    }  # fmt: skip
+    if clusters is not None:
+        scalars["N_clust"] = float(clusters)
+    estimates = Estimates(
+        command="regress",
+        line=f"regress {run.span.text}",
+        depvar=setup.depvar,
+        names=tuple(("", name) for name in names),
+        b=b,
+        V=V,
+        log_likelihood=ll,
+        n=n,
+        rank=len(b),
+        sample=run.data.row_ids[rows],
+        residual_df=residual_df,
+        scalars=scalars,
+        macros=_macros(setup, robust),
+        regression=Regression(left=left, right=tuple(right), clusters=clusters),
+    )
+    run.session.results = estimates
+    if not parsed.has("notable"):
+        run.print(*regression_lines(estimates, level=setup.level, exponentiate=setup.exponentiate))
+
+
+def format_g5(x: float) -> str:
+    """A number with five digits, as the root mean squared error is shown."""
+    return f"{x:.5g}".removeprefix("0") if abs(x) < 1e5 else format_g(x).strip()
+
+
+def _anova(mss: float, model_df: int, rss: float, df: float, n: float) -> tuple[str, ...]:
+    def line(name: str, ss: float, degrees: float) -> str:
+        ms = ss / degrees if degrees > 0 else math.nan
+        return f"{name:>12} |  {format_g(ss, 10)} {degrees:9,.0f}  {format_g(ms, 10)}"
+
+    return (
+        "      Source |       SS           df       MS",
+        "-------------+----------------------------------",
+        line("Model", mss, model_df),
+        line("Residual", rss, df),
+        "-------------+----------------------------------",
+        line("Total", mss + rss, model_df + df),
+    )

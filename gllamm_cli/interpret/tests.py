@@ -1,0 +1,395 @@
+"""Tests of estimates: lrtest, test, testparm, lincom and nlcom."""
+
+from __future__ import annotations
+
+import math
+import re
+from dataclasses import replace
+
+import numpy as np
+
+from gllamm_cli.errors import General, InvalidSyntax, VariableNotFound
+from gllamm_cli.fit.estimates import Estimates
+from gllamm_cli.interpret.run import Run
+from gllamm_cli.interpret.stored import find
+from gllamm_cli.report.regression import (
+    DIVIDER,
+    Row,
+    coefficient_line,
+    table_head,
+)
+from gllamm_cli.report.table import RULE
+from gllamm_cli.stata.evaluate import constant_value
+from gllamm_cli.stata.expression import (
+    Binary,
+    Call,
+    Coefficient,
+    Element,
+    Expression,
+    Name,
+    Number,
+    Prefix,
+    parse_expression,
+)
+from gllamm_cli.stata.functions import FloatArray
+from gllamm_cli.stata.lexer import part, whole
+
+
+def lrtest(run: Run) -> None:
+    """``lrtest A [B] [, force stats]``: the smaller model may come first or second."""
+    parsed = run.parse("force Stats DF(n) DIr")
+    names = parsed.frame.body.text.split()
+    if not 1 <= len(names) <= 2:
+        raise InvalidSyntax("lrtest needs one or two stored results", span=run.span)
+    names = [*names, "."][:2]
+    models = sorted(((name, find(run, name)) for name in names), key=lambda pair: pair[1].rank)
+    (small_name, small), (large_name, large) = models
+    if not parsed.has("force"):
+        if small.command != large.command:
+            raise General(
+                "test involves different estimators: "
+                + " vs. ".join((small.command, large.command)),
+                hint="the option force compares them all the same",
+            )
+        if small.n != large.n:
+            raise General(f"observations differ: {large.n:g} vs. {small.n:g}")
+        for found in (small, large):
+            if found.macros.get("vcetype") == "Robust" or (
+                found.fit is not None and found.fit.std_err_type != "model"
+            ):
+                raise General("LR test likely invalid for models with robust vce")
+    df = int(parsed.number("df", float(large.rank - small.rank)))
+    if df <= 0:
+        raise General(
+            f"df(unrestricted) = df(restricted) = {small.rank}: the models are not nested"
+        )
+    from scipy.special import chdtrc
+
+    chi2 = 2.0 * (large.log_likelihood - small.log_likelihood)
+    p = float(chdtrc(df, max(chi2, 0.0)))
+    label = f"LR chi2({df})"
+    nested = f"(Assumption: {_shown(small_name)} nested in {_shown(large_name)})"
+    run.print(
+        "",
+        f"{'Likelihood-ratio test':<54}{label:<11} = {chi2:9.2f}",
+        f"{nested:<54}{'Prob > chi2':<11} = {p:9.4f}",
+    )
+    run.returns({"chi2": chi2, "df": float(df), "p": p})
+    boundary = _boundary(small, large)
+    if boundary:
+        half = 0.5 * p + 0.5 * (
+            float(chdtrc(df - 1, max(chi2, 0.0))) if df > 1 else float(chi2 <= 0)
+        )
+        run.print(
+            "",
+            "Note: the null hypothesis puts a variance on the boundary of the parameter space, so",
+            "      the test above is conservative. With the mixture 0.5 chi2"
+            f"({df - 1}) + 0.5 chi2({df}):  Prob > chibar2 = {half:.4f}",
+        )
+        run.session.returned["p_chibar2"] = half
+    if parsed.has("stats"):
+        from gllamm_cli.interpret.stored import criteria_lines
+
+        run.print(*criteria_lines(models))
+
+
+def _shown(name: str) -> str:
+    return "last estimates" if name == "." else name
+
+
+def _boundary(small: Estimates, large: Estimates) -> bool:
+    """Whether the larger model has a further random effect."""
+
+    def effects(found: Estimates) -> int:
+        if found.fit is None:
+            return 0
+        return sum(name.block == "diagonal" for name in found.fit.names)
+
+    return effects(large) == effects(small) + 1
+
+
+class _Linear:
+    """Reads linear combinations of coefficients: a vector over e(b) and a constant."""
+
+    def __init__(self, run: Run, found: Estimates) -> None:
+        self.run = run
+        self.found = found
+
+    def of(self, node: Expression) -> tuple[FloatArray, float]:
+        zero = np.zeros(len(self.found.b))
+        match node:
+            case Number(value=value):
+                return zero, value
+            case Name(name=name):
+                if name in self.run.session.scalars:
+                    value = self.run.session.scalars[name]
+                    return zero, float(value)
+                return self._unit(None, name), 0.0
+            case Coefficient(equation=equation, name=name, standard_error=False):
+                return self._unit(equation, name), 0.0
+            case Prefix(operator="-", operand=operand):
+                vector, constant = self.of(operand)
+                return -vector, -constant
+            case Prefix(operator="+", operand=operand):
+                return self.of(operand)
+            case Binary(operator="+" | "-" as sign, left=left, right=right):
+                a, c = self.of(left)
+                b, d = self.of(right)
+                return (a + b, c + d) if sign == "+" else (a - b, c - d)
+            case Binary(operator="*", left=left, right=right):
+                a, c = self.of(left)
+                b, d = self.of(right)
+                if a.any() and b.any():
+                    raise InvalidSyntax("not a linear combination", span=node.span, hint="nlcom")
+                return (a * d, c * d) if a.any() else (b * c, c * d)
+            case Binary(operator="/", left=left, right=right):
+                a, c = self.of(left)
+                b, d = self.of(right)
+                if b.any() or d == 0.0:
+                    raise InvalidSyntax("not a linear combination", span=node.span, hint="nlcom")
+                return a / d, c / d
+            case _:
+                return zero, constant_value(node, self.run.evaluator())
+
+    def _unit(self, equation: str | None, name: str) -> FloatArray:
+        vector = np.zeros(len(self.found.b))
+        vector[self.found.position(equation, _full_name(self.run, self.found, name))] = 1.0
+        return vector
+
+    def text(self, vector: FloatArray, constant: float, value: float) -> str:
+        """Print a restriction, terms in the order of e(b)."""
+        pieces = []
+        for k, weight in enumerate(vector.tolist()):
+            if weight == 0.0:
+                continue
+            equation, name = self.found.names[k]
+            shown = f"[{equation}]{name}" if equation else name
+            size = "" if abs(weight) == 1.0 else f"{abs(weight):g}*".removeprefix("0")
+            sign = "-" if weight < 0 else "+"
+            pieces.append(f"{sign} {size}{shown}" if pieces or weight < 0 else f"{size}{shown}")
+        del constant
+        return f"{' '.join(pieces)} = {value:g}"
+
+
+def _full_name(run: Run, found: Estimates, name: str) -> str:
+    """An abbreviated variable's full name, if e(b) has no column of that name."""
+    if any(own == name for _, own in found.names):
+        return name
+    candidates = {own for _, own in found.names if own.startswith(name)}
+    return candidates.pop() if len(candidates) == 1 else name
+
+
+def _restrictions(run: Run, found: Estimates) -> list[tuple[FloatArray, float, str]]:
+    text = run.span.text
+    linear = _Linear(run, found)
+    pieces = re.findall(r"\(((?:[^()]|\([^()]*\))*)\)", text) if text.startswith("(") else [text]
+    restrictions = []
+    for piece in pieces:
+        sides = re.split(r"(?<![=!<>])={1,2}(?!=)", piece)
+        if len(sides) > 1:
+            first = linear.of(parse_expression(sides[0].strip()))
+            for side in sides[1:]:
+                second = linear.of(parse_expression(side.strip()))
+                vector, constant = first[0] - second[0], first[1] - second[1]
+                restrictions.append((vector, -constant, linear.text(vector, 0.0, -constant)))
+            continue
+        for word in _coefficients(found, piece, run):
+            vector, constant = linear.of(word)
+            restrictions.append((vector, -constant, linear.text(vector, 0.0, -constant)))
+    return restrictions
+
+
+def _coefficients(found: Estimates, text: str, run: Run) -> list[Expression]:
+    """``x1 x2``, ``[eq]`` and ``[eq]x1``: one expression for each coefficient."""
+    words: list[Expression] = []
+    for word in re.findall(r"\[[^\]]*\]\s*[\w.#]*|[^\s\[\]]+", text):
+        alone = re.fullmatch(r"\[([^\]]*)\]\s*", word)
+        if alone:
+            names = [
+                own for equation, own in found.names if equation == alone[1] and own != "_cons"
+            ]
+            if not names:
+                raise VariableNotFound(f"equation {alone[1]} not found", span=run.span)
+            words += [Coefficient(alone[1], name) for name in names]
+        else:
+            words.append(parse_expression(word) if "." not in word else Coefficient(None, word))
+    return words
+
+
+def test(run: Run) -> None:
+    """``test x1 x2``, ``test x1 = x2``, ``test [eq]x = 0``, ``test (a = b) (c = d)``."""
+    found = run.results()
+    span = run.span
+    head, _, options = span.text.partition(",")
+    for word in options.split():
+        if word not in ("accumulate", "accum", "acc", "a", "notest", "mtest"):
+            raise InvalidSyntax(f"option {word} not allowed", span=span)
+    run.span = part(span, span.start, span.start + len(head))
+    restrictions = _restrictions(run, found)
+    if options.strip().startswith("a"):
+        restrictions = [*run.session.last_test, *restrictions]
+    _wald(run, found, restrictions)
+
+
+def testparm(run: Run) -> None:
+    """``testparm varlist``: all coefficients of these variables are zero."""
+    found = run.results()
+    patterns = run.span.text.split(",")[0].split()
+    linear = _Linear(run, found)
+    restrictions = []
+    for k, (_, name) in enumerate(found.names):
+        if any(_matches(name, pattern) for pattern in patterns) and name != "_cons":
+            vector = np.zeros(len(found.b))
+            vector[k] = 1.0
+            restrictions.append((vector, 0.0, linear.text(vector, 0.0, 0.0)))
+    if not restrictions:
+        raise VariableNotFound(
+            "no such variables; the specified varlist does not identify any testable coefficients"
+        )
+    _wald(run, found, restrictions)
+
+
+def _matches(name: str, pattern: str) -> bool:
+    if pattern.startswith("i.") and name.endswith(f".{pattern[2:]}"):
+        return True
+    return (
+        re.fullmatch(re.escape(pattern).replace(r"\*", ".*").replace(r"\?", "."), name) is not None
+    )
+
+
+def _wald(run: Run, found: Estimates, restrictions: list[tuple[FloatArray, float, str]]) -> None:
+    from scipy.special import chdtrc, fdtrc
+
+    run.session.last_test = restrictions
+    R = np.array([vector for vector, _, _ in restrictions])
+    r = np.array([value for _, value, _ in restrictions])
+    middle = R @ found.V @ R.T
+    df = int(np.linalg.matrix_rank(middle))
+    gap = R @ found.b - r
+    chi2 = float(gap @ np.linalg.pinv(middle) @ gap)
+    run.print("")
+    run.print(*(f" ({k:2d})  {text}" for k, (_, _, text) in enumerate(restrictions, start=1)), "")
+    if not df:
+        raise General("the coefficients have no variance", hint="they are constrained or dropped")
+    if found.residual_df is None:
+        p = float(chdtrc(df, chi2))
+        run.print(f"{f'chi2({df:3d})':>19} = {chi2:7.2f}", f"{'Prob > chi2':>19} = {p:9.4f}")
+        run.returns({"chi2": chi2, "df": float(df), "p": p})
+    else:
+        F = chi2 / df
+        p = float(fdtrc(df, found.residual_df, F))
+        label = f"F({df:3d},{found.residual_df:6.0f})"
+        run.print(f"{label:>19} = {F:7.2f}", f"{'Prob > F':>19} = {p:9.4f}")
+        run.returns({"F": F, "df": float(df), "df_r": found.residual_df, "p": p})
+
+
+def lincom(run: Run) -> None:
+    """``lincom expression [, eform or irr rrr hr level()]``."""
+    found = run.results()
+    text, _, options = run.span.text.partition(",")
+    given = options.replace("(", " (").split()
+    level = 95.0
+    if match := re.search(r"l(?:evel|eve|ev|e)?\s*\(([\d.]+)\)", options):
+        level = float(match[1])
+    exponentiate = any(word in ("eform", "or", "irr", "rrr", "hr") for word in given)
+    linear = _Linear(run, found)
+    vector, constant = linear.of(parse_expression(text.strip()))
+    estimate = float(vector @ found.b) + constant
+    std_err = math.sqrt(max(float(vector @ found.V @ vector), 0.0))
+    run.print("", f" ( 1)  {linear.text(vector, constant, -constant)}", "")
+    heading = {"or": "Odds Ratio", "irr": "IRR", "rrr": "RRR", "hr": "Haz. Ratio"}
+    word = next((heading[w] for w in given if w in heading), "exp(b)") if exponentiate else "Coef."
+    df = found.residual_df
+    run.print(*table_head(found.depvar, level=level, df=df, heading=word), DIVIDER)
+    run.print(
+        coefficient_line(
+            Row("(1)", estimate, std_err), level=level, df=df, exponentiate=exponentiate
+        ),
+        RULE,
+    )
+    run.returns({"estimate": estimate, "se": std_err, **({"df": df} if df is not None else {})})
+
+
+def nlcom(run: Run) -> None:
+    """``nlcom [name:] expression`` or ``nlcom (name: expression) ...``; delta method.
+
+    Derivatives are central differences of fourth order in the coefficients.
+    """
+    found = run.results()
+    text = run.span.text
+    options = ""
+    if match := re.search(r",\s*((?:post|level\([\d.]+\)|noheader|\s)*)$", text):
+        options, text = match[1], text[: match.start()]
+    level = 95.0
+    if match := re.search(r"level\(([\d.]+)\)", options):
+        level = float(match[1])
+    pieces = _nonlinear(text)
+    names = [name or f"_nl_{k}" for k, (name, _) in enumerate(pieces, start=1)]
+    nodes = [parse_expression(whole(expression.strip())) for _, expression in pieces]
+
+    def values(b: FloatArray) -> FloatArray:
+        moved = replace(found, b=b)
+        evaluator = run.evaluator()
+        environment = replace(evaluator.environment, coefficient=moved.coefficient)
+        seen = replace(evaluator, environment=environment)
+        return np.array([constant_value(node, seen) for node in nodes])
+
+    estimates = values(found.b)
+    gradient = np.zeros((len(nodes), len(found.b)))
+    used = {k for node in nodes for k in _mentioned(node, found)}
+    for k in used:
+        h = 1e-3 * max(abs(float(found.b[k])), 1e-2)
+        unit = np.zeros(len(found.b))
+        unit[k] = h
+        near = values(found.b + unit) - values(found.b - unit)
+        far = values(found.b + 2 * unit) - values(found.b - 2 * unit)
+        gradient[:, k] = (8.0 * near - far) / (12.0 * h)
+    V = gradient @ found.V @ gradient.T
+    run.print(
+        "",
+        *(f"{name:>12}:  {text.strip()}" for name, (_, text) in zip(names, pieces, strict=True)),
+        "",
+    )
+    run.print(*table_head(found.depvar, level=level, df=None), DIVIDER)
+    for name, estimate, variance in zip(names, estimates, np.diag(V), strict=True):
+        row = Row(name, float(estimate), math.sqrt(max(float(variance), 0.0)))
+        run.print(coefficient_line(row, level=level, df=None))
+    run.print(RULE)
+    from gllamm_cli.stata.named_matrix import NamedMatrix
+
+    labels = tuple(("", name) for name in names)
+    run.returns({}, {"b": NamedMatrix.row(estimates, labels), "V": NamedMatrix(V, labels, labels)})
+    if "post" in options:
+        run.session.results = replace(
+            found, command="nlcom", names=labels, b=estimates, V=V, rank=len(labels), fit=None
+        )
+
+
+def _nonlinear(text: str) -> list[tuple[str, str]]:
+    """Pairs of name and expression."""
+    found = []
+    stripped = text.strip()
+    pieces = re.findall(r"\((\s*\w+\s*:(?:[^()]|\((?:[^()]|\([^()]*\))*\))*)\)", stripped)
+    if not pieces:
+        pieces = [stripped]
+    for piece in pieces:
+        match = re.match(r"\s*([^\W\d]\w*)\s*:(?!:)(.*)", piece, re.DOTALL)
+        found.append((match[1], match[2]) if match else ("", piece))
+    return found
+
+
+def _mentioned(node: Expression, found: Estimates) -> set[int]:
+    """Places in e(b) that an expression refers to."""
+    match node:
+        case Coefficient(equation=equation, name=name):
+            return {found.position(equation, name)}
+        case Prefix(operand=operand):
+            return _mentioned(operand, found)
+        case Binary(left=left, right=right):
+            return _mentioned(left, found) | _mentioned(right, found)
+        case Call(arguments=arguments):
+            return {k for argument in arguments for k in _mentioned(argument, found)}
+        case Element(row=row, column=column):
+            return _mentioned(row, found) | _mentioned(column, found)
+        case _:
+            return set()

@@ -33,7 +33,7 @@ from gllamm_cli.stata.varlist import suggestion
 
 if TYPE_CHECKING:
     from gllamm_cli.data import Dataset
-    from gllamm_cli.stata.matrices import NamedMatrix
+    from gllamm_cli.stata.named_matrix import NamedMatrix
 
 BoolArray = NDArray[np.bool_]
 Matrices = Mapping[str, "NamedMatrix"]

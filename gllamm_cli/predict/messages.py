@@ -8,7 +8,7 @@ from gllamm_cli.fit.fit import Fit
 from gllamm_cli.fit.masses import level_masses
 from gllamm_cli.predict.posterior import Posterior
 from gllamm_cli.predict.request import PredictRequest, Quantity, Simulated, SimulateRequest
-from gllamm_cli.report.format import display, format_f, format_g
+from gllamm_cli.stata.format import display, format_f, format_g
 
 PASSES_PER_LINE = 6
 

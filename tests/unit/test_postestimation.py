@@ -14,7 +14,7 @@ from gllamm_cli.data import Dataset
 from gllamm_cli.errors import GllammError
 from gllamm_cli.predict import carry_out
 from gllamm_cli.session import Session
-from gllamm_cli.stata.matrices import NamedMatrix
+from gllamm_cli.stata.named_matrix import NamedMatrix
 from gllamm_cli.stata.postestimation import (
     COMMANDS,
     GLLAPRED_OPTIONS,

@@ -55,6 +55,7 @@ def predict(
     request: PredictRequest,
     *,
     sample: BoolArray | None = None,
+    selected: BoolArray | None = None,
     threads: int | None = None,
 ) -> Prediction:
     """Predict as gllapred does, with the quadrature of the fit.
@@ -63,6 +64,8 @@ def predict(
     ----------
     sample : (rows,), optional
         e(sample); None for the rows that the fitted command would use.
+    selected : (rows,), optional
+        Rows that ``if`` and ``in`` select; None to evaluate those of the request.
     threads
         Number of threads; results do not depend on it.
 
@@ -71,7 +74,7 @@ def predict(
     GllammError
         What gllapred refuses, with its messages and return codes.
     """
-    return _Predictor(fit, dataset, request, sample, threads).prediction()
+    return _Predictor(fit, dataset, request, sample, selected, threads).prediction()
 
 
 def check_options(fit: Fit, request: PredictRequest) -> tuple[Quantity, list[str]]:
@@ -134,13 +137,14 @@ class _Predictor:
         dataset: Dataset,
         request: PredictRequest,
         sample: BoolArray | None,
+        selected: BoolArray | None,
         threads: int | None,
     ) -> None:
         self.fit, self.dataset, self.request = fit, dataset, request
         self.quantity, self.lines = check_options(fit, request)
         self.names, self.correlations = new_names(fit, request, self.quantity)
         check_new([*self.names, *self.correlations], request.stub, dataset)
-        self.rows = rows_to_use(fit, dataset, request.rows, sample)
+        self.rows = rows_to_use(fit, dataset, request.rows, sample, selected)
         self.threads = threads
         self.posterior: Posterior | None = None
 

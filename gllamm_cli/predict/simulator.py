@@ -50,6 +50,7 @@ def simulate(
     random: np.random.Generator,
     *,
     sample: BoolArray | None = None,
+    selected: BoolArray | None = None,
     threads: int | None = None,
 ) -> Prediction:
     """Simulate as gllasim does.
@@ -60,6 +61,8 @@ def simulate(
         Source of the draws; seed it to repeat a run.
     sample : (rows,), optional
         e(sample); None for the rows that the fitted command would use.
+    selected : (rows,), optional
+        Rows that ``if`` and ``in`` select; None to evaluate those of the request.
 
     Raises
     ------
@@ -69,7 +72,7 @@ def simulate(
     check_simulation(fit, request)
     names = new_names(fit, request)
     check_new(names, request.stub, dataset)
-    rows = rows_to_use(fit, dataset, request.rows, sample, least=LEAST_ROWS)
+    rows = rows_to_use(fit, dataset, request.rows, sample, selected, least=LEAST_ROWS)
     theta = parameters_at(fit, request.start)
     model = prepare(fit, dataset, rows, theta, needs_response=False, threads=threads)
     columns, lines = {}, simulation_announcement(request, names)

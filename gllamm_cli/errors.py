@@ -35,6 +35,11 @@ class GllammError(Exception):
         Where in the command.
     hint : str, optional
         What to do about it.
+
+    Attributes
+    ----------
+    printed : tuple of str
+        Lines that the command printed before it failed.
     """
 
     rc: ClassVar[int] = 198
@@ -44,6 +49,7 @@ class GllammError(Exception):
         self.message = message
         self.span = span
         self.hint = hint
+        self.printed: tuple[str, ...] = ()
 
     def render(self) -> str:
         """Message, marked source line and hint, then the return code."""

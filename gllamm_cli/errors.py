@@ -35,6 +35,11 @@ class GllammError(Exception):
         Where in the command.
     hint : str, optional
         What to do about it.
+
+    Attributes
+    ----------
+    printed : tuple of str
+        Lines that the command printed before it failed.
     """
 
     rc: ClassVar[int] = 198
@@ -45,6 +50,7 @@ class GllammError(Exception):
         self.span = span
         self.hint = hint
         self.place = ""
+        self.printed: tuple[str, ...] = ()
 
     def located(self, script: str, line: int) -> None:
         """Say where in a script the error arose, unless that is known."""

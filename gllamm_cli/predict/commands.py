@@ -47,6 +47,7 @@ def carry_out(
     matrices: Matrices | None = None,
     random: np.random.Generator | None = None,
     sample: BoolArray | None = None,
+    selected: BoolArray | None = None,
     threads: int | None = None,
 ) -> tuple[Dataset, tuple[str, ...], dict[str, float]]:
     """Carry out a command; return the data with new variables, printed lines, and scalars.
@@ -60,7 +61,11 @@ def carry_out(
     random
         Source of the draws of ``gllasim``, which needs one.
     sample : (rows,), optional
-        e(sample); None for the rows that the fitted command would use.
+        e(sample); None for the rows that the fitted command would use. All False
+        after the data were replaced.
+    selected : (rows,), optional
+        Rows that ``if`` and ``in`` select, where the caller knows what they refer to;
+        None to evaluate them here.
 
     Raises
     ------
@@ -70,7 +75,9 @@ def carry_out(
     if fit is None:
         raise NoEstimates("gllamm was not the last command", hint="fit a model first")
     try:
-        prediction = _predicted(command, fit, dataset, matrices or {}, random, sample, threads)
+        prediction = _predicted(
+            command, fit, dataset, matrices or {}, random, sample, selected, threads
+        )
     except AlreadyDefined as error:
         error.span = error.span or command.stub_span
         raise
@@ -100,15 +107,18 @@ def _predicted(
     matrices: Matrices,
     random: np.random.Generator | None,
     sample: BoolArray | None,
+    selected: BoolArray | None,
     threads: int | None,
 ) -> Prediction:
     if command.name == "gllapred":
         request = predict_request(command, dataset.n_rows, matrices)
-        return predict(fit, dataset, request, sample=sample, threads=threads)
+        return predict(fit, dataset, request, sample=sample, selected=selected, threads=threads)
     if random is None:
         raise ValueError("gllasim needs a source of random numbers")
     simulation = simulate_request(command, dataset.n_rows, matrices)
-    return simulate(fit, dataset, simulation, random, sample=sample, threads=threads)
+    return simulate(
+        fit, dataset, simulation, random, sample=sample, selected=selected, threads=threads
+    )
 
 
 def predict_request(

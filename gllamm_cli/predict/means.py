@@ -15,10 +15,9 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import expit, ndtr
 
-from gllamm_cli.errors import InvalidSyntax
 from gllamm_cli.model.auxiliary import Channel, OrdinalRows
 from gllamm_cli.model.families import LINK_BY_NAME
-from gllamm_cli.predict.design import PredictionDesign, nominal_categories
+from gllamm_cli.predict.design import PredictionDesign
 
 FloatArray = NDArray[np.float64]
 IndexArray = NDArray[np.int64]
@@ -165,7 +164,7 @@ def conditional_mean(
 ) -> ConditionalMean:
     """Build the function for auxiliary parameters ``alpha`` (A,).
 
-    ``above`` has one category for each ordinal response; see ``check_above``.
+    ``above`` has one category for each ordinal response; see ``checks``.
     """
     n = prepared.n_rows
     cut = np.zeros(n)
@@ -180,49 +179,6 @@ def conditional_mean(
         scaled = np.array([LINK_BY_NAME[r.link].has_scale for r in prepared.spec.responses])
         scale = np.where(scaled[prepared.number], found, 1.0)
     return ConditionalMean(prepared, cut, scale)
-
-
-def check_above(prepared: PredictionDesign, above: tuple[float, ...]) -> tuple[float, ...]:
-    """Return one category for each ordinal response, or raise InvalidSyntax as gllapred does."""
-    ordinal = prepared.spec.thresholds
-    if not ordinal:
-        return ()
-    if not above:
-        raise InvalidSyntax("must specify above() option for ordinal responses")
-    if len(above) not in (1, len(ordinal)):
-        raise InvalidSyntax(
-            "wrong length of numlist in above() option",
-            hint=f"one number, or {len(ordinal)}: one for each ordinal response",
-        )
-    if len(above) == 1:
-        above = above * len(ordinal)
-    for number, (response, category) in enumerate(zip(ordinal, above, strict=True), start=1):
-        known = "categories: " + " ".join(f"{value:g}" for value in response.categories)
-        if category not in response.categories:
-            raise InvalidSyntax(
-                f"{category:g} not a category for {number}th ordinal response", hint=known
-            )
-        if category == response.categories[-1]:
-            raise InvalidSyntax(
-                f"{category:g} is highest category for {number}th ordinal response", hint=known
-            )
-    return above
-
-
-def check_outcome(prepared: PredictionDesign, outcome: float | None) -> None:
-    """Raise InvalidSyntax unless a nominal response in the ordinary form has its ``outcome()``."""
-    if prepared.alternative is None:
-        return
-    if outcome is None:
-        raise InvalidSyntax(
-            "must specify outcome() option for nominal responses unless data in expanded form"
-        )
-    categories = nominal_categories(prepared.spec)
-    if outcome not in categories:
-        raise InvalidSyntax(
-            f"{outcome:g} not a category of the nominal response",
-            hint="categories: " + " ".join(f"{value:g}" for value in categories),
-        )
 
 
 def chunks(

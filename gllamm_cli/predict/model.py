@@ -135,12 +135,16 @@ def check_new(names: list[str], stub: str, dataset: Dataset) -> None:
             raise AlreadyDefined(f"{name} already defined", hint="choose another name, or drop it")
 
 
+def check_given(fit: Fit, dataset: Dataset, prefix: str) -> None:
+    """Raise VariableNotFound unless prefix1, prefix2, ... exist for all latent variables."""
+    for r in range(1, len(fit.spec.latent) + 1):
+        if f"{prefix}{r}" not in dataset.names:
+            raise VariableNotFound(f"variable {prefix}{r} not found", hint=f"us({prefix}) needs it")
+
+
 def given_latent(fit: Fit, dataset: Dataset, prefix: str, rows: NDArray[np.int64]) -> FloatArray:
     """Values of the latent variables from variables prefix1, prefix2, ..., (rows, M)."""
     names = [f"{prefix}{r}" for r in range(1, len(fit.spec.latent) + 1)]
-    for name in names:
-        if name not in dataset.names:
-            raise VariableNotFound(f"variable {name} not found", hint=f"us({prefix}) needs it")
     columns = [dataset.column(name)[rows] for name in names]
     return np.column_stack(columns) if columns else np.zeros((len(rows), 0))
 

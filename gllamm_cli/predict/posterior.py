@@ -53,36 +53,44 @@ class Posterior:
 
 
 def evaluate_posterior(
-    engine: Engine, prepared: PredictionDesign, theta: FloatArray, *, adaptive: bool
+    engine: Engine,
+    prepared: PredictionDesign,
+    theta: FloatArray,
+    *,
+    adaptive: bool,
+    what: str = "posterior or ll",
 ) -> Posterior:
     """Evaluate by ordinary quadrature, or move the nodes until they stay put.
 
     Nodes move as in gllapred; where that loses a posterior, because it is far
     away or much narrower than the distance between nodes, they move more carefully.
+    ``what`` is wanted, for the message if it cannot be had.
 
     Raises
     ------
     LikelihoodUndefined
         The log likelihood cannot be computed for these data.
     """
-    if not adaptive:
-        posterior = _evaluated(engine, prepared, theta, None)
-        return replace(posterior, placement=None)
-    start = _evaluated(engine, prepared, theta, standard_placement(engine.design))
-    found = _adapted(engine, prepared, start, cautious=False)
-    if found is None:
-        found = _adapted(engine, prepared, start, cautious=True)
-    if found is None:
-        raise _undefined()
-    return found
+    try:
+        if not adaptive:
+            return _evaluated(engine, prepared, theta, None)
+        start = _evaluated(engine, prepared, theta, standard_placement(engine.design))
+        found = _adapted(engine, prepared, start, cautious=False)
+        if found is None:
+            found = _adapted(engine, prepared, start, cautious=True)
+        if found is None:
+            raise _Undefined
+        return found
+    except _Undefined as error:
+        raise LikelihoodUndefined(
+            "log-likelihood cannot be computed",
+            hint=f"for observations that should not contribute to {what}, "
+            "set response variable to missing",
+        ) from error
 
 
-def _undefined() -> LikelihoodUndefined:
-    return LikelihoodUndefined(
-        "log-likelihood cannot be computed",
-        hint="for observations that should not contribute to posterior or ll, "
-        "set response variable to missing",
-    )
+class _Undefined(ArithmeticError):
+    """The log likelihood is not a number."""
 
 
 def _evaluated(
@@ -91,7 +99,7 @@ def _evaluated(
     contributions, moments = engine.contributions(theta, placement)
     total = float(prepared.unit_weight @ contributions)
     if not np.isfinite(total):
-        raise _undefined()
+        raise _Undefined
     return Posterior(theta, total, contributions, moments, placement)
 
 
@@ -109,7 +117,7 @@ def _adapted(
             return None
         try:
             following = _evaluated(engine, prepared, start.theta, placement)
-        except LikelihoodUndefined:
+        except _Undefined:
             return None
         total = following.log_likelihood
         # The first pass is not compared with ordinary quadrature.

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gllamm_cli.errors import (
+    GllammError,
     InvalidSyntax,
     NotForThisModel,
 )
@@ -16,6 +17,7 @@ from gllamm_cli.fit.fit import Fit
 from gllamm_cli.model.assemble import make_rule
 from gllamm_cli.model.spec import IntegrationRule
 from gllamm_cli.model.structure import n_classes
+from gllamm_cli.predict.checks import check_above, check_outcome
 from gllamm_cli.predict.expectation import expectation, posterior_nodes, prior_nodes
 from gllamm_cli.predict.ignored import ignored_in_prediction
 from gllamm_cli.predict.influence import cooks_distances
@@ -26,9 +28,9 @@ from gllamm_cli.predict.latent import (
     posterior_moments,
     prior_variances,
 )
-from gllamm_cli.predict.means import check_above, check_outcome, conditional_mean
+from gllamm_cli.predict.means import conditional_mean
 from gllamm_cli.predict.messages import announcement, class_lines, log_likelihood_lines
-from gllamm_cli.predict.model import check_new, given_latent, parameters_at, prepare
+from gllamm_cli.predict.model import check_given, check_new, given_latent, parameters_at, prepare
 from gllamm_cli.predict.posterior import Posterior, evaluate_posterior
 from gllamm_cli.predict.request import Prediction, PredictRequest, Quantity
 from gllamm_cli.predict.residuals import Residual
@@ -45,6 +47,8 @@ OF_CLUSTERS = frozenset(
     {Quantity.U, Quantity.USTD, Quantity.FAC, Quantity.P, Quantity.LL, Quantity.COOKSD}
 )
 """Quantities that all rows of a cluster share."""
+OF_POSTERIOR = frozenset({Quantity.U, Quantity.USTD, Quantity.FAC, Quantity.LINPRED})
+"""Quantities with which a log likelihood that cannot be computed is not mentioned by name."""
 MOVABLE_RULES = (IntegrationRule.GAUSS_HERMITE, IntegrationRule.SPHERICAL)
 """Rules that adaptive quadrature can use."""
 
@@ -55,6 +59,7 @@ def predict(
     request: PredictRequest,
     *,
     sample: BoolArray | None = None,
+    selected: BoolArray | None = None,
     threads: int | None = None,
 ) -> Prediction:
     """Predict as gllapred does, with the quadrature of the fit.
@@ -63,6 +68,8 @@ def predict(
     ----------
     sample : (rows,), optional
         e(sample); None for the rows that the fitted command would use.
+    selected : (rows,), optional
+        Rows that ``if`` and ``in`` select; None to evaluate those of the request.
     threads
         Number of threads; results do not depend on it.
 
@@ -71,11 +78,16 @@ def predict(
     GllammError
         What gllapred refuses, with its messages and return codes.
     """
-    return _Predictor(fit, dataset, request, sample, threads).prediction()
+    predictor = _Predictor(fit, dataset, request, threads)
+    try:
+        return predictor.prediction(sample, selected)
+    except GllammError as error:
+        error.printed = tuple(predictor.lines)
+        raise
 
 
-def check_options(fit: Fit, request: PredictRequest) -> tuple[Quantity, list[str]]:
-    """Refuse what makes no sense for the fit; return what to compute, and notes."""
+def check_quantity(fit: Fit, request: PredictRequest) -> tuple[Quantity, list[str]]:
+    """Refuse quantities the fit does not have; return what to compute, and notes."""
     one_level = not fit.spec.levels
     quantity = request.quantity
     notes: list[str] = []
@@ -88,6 +100,11 @@ def check_options(fit: Fit, request: PredictRequest) -> tuple[Quantity, list[str
     if one_level and quantity is Quantity.LINPRED:
         notes.append("linpred option equivalent to xb for this model")
         quantity = Quantity.XB
+    return quantity, notes
+
+
+def check_modifiers(fit: Fit, request: PredictRequest, quantity: Quantity) -> None:
+    """Refuse options that do not go with the quantity or the fit."""
     if request.nooffset and quantity not in (Quantity.XB, Quantity.MU, Quantity.LINPRED):
         raise InvalidSyntax("nooffset option only allowed with xb, mu or linpred options")
     if request.us is not None and not quantity.is_function_of_mean:
@@ -102,7 +119,16 @@ def check_options(fit: Fit, request: PredictRequest) -> tuple[Quantity, list[str
             "s option not valid: the model has no level-1 scale parameter",
             hint="families gaussian and gamma and the scaled links have one",
         )
-    return quantity, notes
+
+
+def check_probabilities(fit: Fit) -> None:
+    """Refuse posterior probabilities where gllapred has none."""
+    if len(fit.spec.levels) != 1:
+        raise NotForThisModel("cannot compute posterior probabilities in higher level models")
+    if not fit.spec.rule.discrete and len(fit.spec.latent) > 1:
+        raise NotForThisModel(
+            "cannot compute posterior probabilities for more than 1 continuous latent variable"
+        )
 
 
 def new_names(fit: Fit, request: PredictRequest, quantity: Quantity) -> tuple[list[str], list[str]]:
@@ -133,28 +159,37 @@ class _Predictor:
         fit: Fit,
         dataset: Dataset,
         request: PredictRequest,
-        sample: BoolArray | None,
         threads: int | None,
     ) -> None:
         self.fit, self.dataset, self.request = fit, dataset, request
-        self.quantity, self.lines = check_options(fit, request)
+        self.quantity, self.lines = check_quantity(fit, request)
         self.names, self.correlations = new_names(fit, request, self.quantity)
-        check_new([*self.names, *self.correlations], request.stub, dataset)
-        self.rows = rows_to_use(fit, dataset, request.rows, sample)
         self.threads = threads
+        self.above: tuple[float, ...] = ()
         self.posterior: Posterior | None = None
 
-    def prediction(self) -> Prediction:
-        request, quantity = self.request, self.quantity
+    def prediction(self, sample: BoolArray | None, selected: BoolArray | None) -> Prediction:
+        """Check the rest, in gllapred's order, and compute."""
+        fit, request, quantity = self.fit, self.request, self.quantity
         self.lines.extend(announcement(request, quantity, self.names, self.correlations))
-        theta = parameters_at(self.fit, request.start)
+        check_modifiers(fit, request, quantity)
+        check_new([*self.names, *self.correlations], request.stub, self.dataset)
+        rows = rows_to_use(fit, self.dataset, request.rows, sample, selected)
+        if quantity.is_function_of_mean:
+            self.above = check_above(fit.spec, request.above)
+            check_outcome(fit.spec, request.outcome)
+        theta = parameters_at(fit, request.start)
+        if request.us is not None:
+            check_given(fit, self.dataset, request.us)
+        if quantity is Quantity.P:
+            check_probabilities(fit)
         needs_response = quantity not in WITHOUT_RESPONSE and not (
             quantity is Quantity.MU and request.us is not None
         )
         self.model = prepare(
             self.fit,
             self.dataset,
-            self.rows,
+            rows,
             theta,
             needs_response=needs_response,
             threads=self.threads,
@@ -214,7 +249,11 @@ class _Predictor:
             wanted = self.fit.spec.adaptive or request.adapt
             adaptive = wanted and not prior and not model.is_one_level
             self.posterior = evaluate_posterior(
-                model.engine, model.prepared, model.theta, adaptive=adaptive
+                model.engine,
+                model.prepared,
+                model.theta,
+                adaptive=adaptive,
+                what="posterior" if self.quantity in OF_POSTERIOR else "posterior or ll",
             )
         return self.posterior
 
@@ -283,15 +322,9 @@ class _Predictor:
         return [placed - self.left_out_offset()]
 
     def class_probabilities(self) -> list[FloatArray]:
-        spec, model = self.fit.spec, self.model
-        if len(spec.levels) != 1:
-            raise NotForThisModel("cannot compute posterior probabilities in higher level models")
-        if spec.rule.discrete:
+        model = self.model
+        if self.fit.spec.rule.discrete:
             return list(means_of_rows(self.moments(), model.prepared.unit_of_row).T)
-        if len(spec.latent) > 1:
-            raise NotForThisModel(
-                "cannot compute posterior probabilities for more than 1 continuous latent variable"
-            )
         posterior = self.evaluated()
         n_units = model.prepared.design.levels[0].n_units
         weights, _ = model.engine.posterior_nodes(model.theta, posterior.placement, 0, n_units)
@@ -316,9 +349,7 @@ class _Predictor:
         """``mu`` or residuals: expectations, or at given values of the latent variables."""
         model, request = self.model, self.request
         prepared = model.prepared
-        above = check_above(prepared, request.above)
-        check_outcome(prepared, request.outcome)
-        mean = conditional_mean(prepared, model.alpha, above)
+        mean = conditional_mean(prepared, model.alpha, self.above)
         if self.quantity is Quantity.MU:
             offset = np.broadcast_to(np.asarray(self.left_out_offset()), prepared.n_rows)
 
@@ -326,7 +357,7 @@ class _Predictor:
                 return mean(nu - offset[begin:end, None], begin, end)[0]
         else:
             scale = np.full(prepared.n_rows, np.nan) if model.scales is None else model.scales
-            g = Residual(self.quantity, mean, above, request.outcome, scale)
+            g = Residual(self.quantity, mean, self.above, request.outcome, scale)
         if request.us is not None or model.is_one_level:
             eta = np.zeros((prepared.n_rows, 0))
             if request.us is not None:

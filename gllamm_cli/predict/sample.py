@@ -42,21 +42,30 @@ def estimation_sample(fit: Fit, dataset: Dataset) -> BoolArray:
 
 
 def rows_to_use(
-    fit: Fit, dataset: Dataset, rows: Rows, sample: BoolArray | None, *, least: int = 1
+    fit: Fit,
+    dataset: Dataset,
+    rows: Rows,
+    sample: BoolArray | None,
+    selected: BoolArray | None = None,
+    *,
+    least: int = 1,
 ) -> IndexArray:
     """Positions of the rows that ``if``, ``in`` and e(sample) leave; r(2001) if too few.
 
-    ``sample`` is e(sample); None for ``estimation_sample``.
+    ``sample`` is e(sample); None for ``estimation_sample``. ``selected`` are the
+    rows that ``if`` and ``in`` select; None to find them here.
     """
     if sample is None and not rows.beyond_sample:
         sample = estimation_sample(fit, dataset)
-    elif sample is None and rows.condition is not None:
+    elif sample is None and selected is None and rows.condition is not None:
         # The condition may mention e(sample), which is 0 in data of another kind.
         try:
             sample = estimation_sample(fit, dataset)
         except VariableNotFound:
             sample = np.zeros(dataset.n_rows, dtype=bool)
-    selected = sample_mask(dataset, Sample(rows.condition, rows.rows), estimation_sample=sample)
+    if selected is None:
+        wanted = Sample(rows.condition, rows.rows)
+        selected = sample_mask(dataset, wanted, estimation_sample=sample)
     if not rows.beyond_sample and sample is not None:
         selected = selected & sample
     if int(selected.sum()) < least:

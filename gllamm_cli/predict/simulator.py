@@ -16,12 +16,14 @@ from numpy.typing import NDArray
 
 from gllamm_cli.errors import InvalidSyntax
 from gllamm_cli.fit.fit import Fit
+from gllamm_cli.predict.checks import check_above, check_outcome
 from gllamm_cli.predict.draw import draw_responses
 from gllamm_cli.predict.ignored import ignored_in_simulation
-from gllamm_cli.predict.means import check_above, check_outcome, conditional_mean
+from gllamm_cli.predict.means import conditional_mean
 from gllamm_cli.predict.messages import simulation_announcement
 from gllamm_cli.predict.model import (
     PreparedModel,
+    check_given,
     check_new,
     given_latent,
     parameters_at,
@@ -50,6 +52,7 @@ def simulate(
     random: np.random.Generator,
     *,
     sample: BoolArray | None = None,
+    selected: BoolArray | None = None,
     threads: int | None = None,
 ) -> Prediction:
     """Simulate as gllasim does.
@@ -60,6 +63,8 @@ def simulate(
         Source of the draws; seed it to repeat a run.
     sample : (rows,), optional
         e(sample); None for the rows that the fitted command would use.
+    selected : (rows,), optional
+        Rows that ``if`` and ``in`` select; None to evaluate those of the request.
 
     Raises
     ------
@@ -69,13 +74,19 @@ def simulate(
     check_simulation(fit, request)
     names = new_names(fit, request)
     check_new(names, request.stub, dataset)
-    rows = rows_to_use(fit, dataset, request.rows, sample, least=LEAST_ROWS)
+    rows = rows_to_use(fit, dataset, request.rows, sample, selected, least=LEAST_ROWS)
+    above: tuple[float, ...] = ()
+    if request.quantity is Simulated.MU:
+        above = check_above(fit.spec, request.above)
+        check_outcome(fit.spec, request.outcome)
     theta = parameters_at(fit, request.start)
+    if request.us is not None:
+        check_given(fit, dataset, request.us)
     model = prepare(fit, dataset, rows, theta, needs_response=False, threads=threads)
     columns, lines = {}, simulation_announcement(request, names)
     for name, values in zip(
         [*([request.stub] if request.response else []), *names],
-        _simulated(model, dataset, request, random),
+        _simulated(model, dataset, request, above, random),
         strict=True,
     ):
         category = request.outcome if request.quantity is Simulated.MU else None
@@ -114,11 +125,12 @@ def draw_latent(model: PreparedModel, random: np.random.Generator) -> FloatArray
     """Draw v, the kernel's latent dimensions, for every row, (N, D)."""
     prepared, columns = model.prepared, []
     discrete = model.fit.spec.rule.discrete
-    log_masses = model.engine.log_masses(model.theta)
-    for level, log_mass, unit in zip(
-        prepared.design.levels, log_masses, prepared.unit_of_row, strict=True
+    log_masses = model.engine.log_masses(model.theta) if discrete else []
+    for k, (level, unit) in enumerate(
+        zip(prepared.design.levels, prepared.unit_of_row, strict=True)
     ):
         if discrete:
+            log_mass = log_masses[k]
             cumulative = np.cumsum(np.exp(log_mass), axis=1)
             uniform = random.random(level.n_units)[:, None]
             # Rounding may leave the last cumulative probability below the draw.
@@ -133,14 +145,14 @@ def draw_latent(model: PreparedModel, random: np.random.Generator) -> FloatArray
 
 
 def _simulated(
-    model: PreparedModel, dataset: Dataset, request: SimulateRequest, random: np.random.Generator
+    model: PreparedModel,
+    dataset: Dataset,
+    request: SimulateRequest,
+    above: tuple[float, ...],
+    random: np.random.Generator,
 ) -> list[FloatArray]:
     """Responses, if asked for, then the quantity's variables, by design row."""
     prepared, quantity = model.prepared, request.quantity
-    above: tuple[float, ...] = ()
-    if quantity is Simulated.MU:
-        above = check_above(prepared, request.above)
-        check_outcome(prepared, request.outcome)
     zeta = eta = np.zeros((prepared.n_rows, 0))
     if model.is_one_level:
         nu = model.coefficients[:, 0]

@@ -232,3 +232,13 @@ def test_a_condition_may_use_the_sample_beyond_which_it_goes():
     gaps.loc[::3, "y"] = np.nan
     outside = predicted(gaps, "xb", replace(condition("!e(sample)"), beyond_sample=True))
     np.testing.assert_array_equal(np.isfinite(outside), gaps["y"].isna())
+
+
+def test_rows_may_be_selected_by_the_caller():
+    fit, frame = fitted()
+    chosen = np.arange(len(frame)) % 2 == 0
+    data, request = Dataset.from_frame(frame), PredictRequest("q", Quantity.XB)
+    found = predict(fit, data, request, selected=chosen).columns["q"]
+    np.testing.assert_array_equal(np.isfinite(found), chosen)
+    both = predict(fit, data, request, selected=chosen, sample=~chosen | (frame.index < 10))
+    np.testing.assert_array_equal(np.isfinite(both.columns["q"]), chosen & (frame.index < 10))

@@ -215,6 +215,36 @@ def test_what_gllapred_and_gllasim_refuse(text, model, rc, message):
     assert (caught.value.rc, caught.value.message) == (rc, message)
 
 
+def test_what_was_printed_before_an_error_is_kept():
+    with pytest.raises(GllammError) as caught:
+        run("gllapred v, mu", ORDINAL)
+    assert caught.value.printed == ("(mu will be stored in v)",)
+    with pytest.raises(GllammError) as caught:
+        run("gllapred v, corr")
+    assert caught.value.printed == ()
+
+
+@pytest.mark.parametrize(("option", "what"), [("u", "posterior"), ("mu", "posterior or ll")])
+def test_a_log_likelihood_that_cannot_be_computed(option, what):
+    data = Dataset.from_frame(frame().assign(y=np.where(np.arange(80) == 3, 1e200, frame()["y"])))
+    with pytest.raises(GllammError) as caught:
+        run(f"gllapred v, {option}", data=data)
+    assert (caught.value.rc, caught.value.message) == (198, "log-likelihood cannot be computed")
+    assert f"should not contribute to {what}, set response" in caught.value.hint
+
+
+def test_cooks_distances_need_a_covariance_matrix():
+    session = Session(Dataset.from_frame(frame()), threads=1)
+    session.run("matrix b = (0, 0, 0, 1)")
+    session.run("gllamm y x, i(id) nip(4) from(b) copy eval")
+    with pytest.raises(GllammError) as caught:
+        carry_out(parse_postestimation("gllapred v, cooksd"), session.fit, session.dataset)
+    assert (caught.value.rc, caught.value.message) == (
+        198,
+        "parameter covariance matrix not invertible",
+    )
+
+
 def test_existing_suffixed_names_are_refused():
     data = fitted(LINEAR).dataset.with_column("vm1", np.zeros(80))
     with pytest.raises(GllammError) as caught:

@@ -76,7 +76,9 @@ def _interact() -> None:
     session = Session(listener=watcher)
     session.transcript = transcript
     if sys.stdin.isatty():
-        run_prompt(session, script_interpreter(session, transcript, watcher, echo=False), transcript)
+        run_prompt(
+            session, script_interpreter(session, transcript, watcher, echo=False), transcript
+        )
         return
     interpreter = script_interpreter(session, transcript, watcher)
     if run_script(interpreter, transcript, sys.stdin.read(), "standard input", ()) is not None:
@@ -266,8 +268,13 @@ def _fit(
     data: str, definitions: list[str], command: str, *, threads: int | None, silent: bool
 ) -> Fit:
     """Run the statements, show what they give, and return the last fit."""
-    from gllamm_cli.report.terminal import Silence, Transcript, Watcher, error_terminal
-    from gllamm_cli.report.terminal import standard_output
+    from gllamm_cli.report.terminal import (
+        Silence,
+        Transcript,
+        Watcher,
+        error_terminal,
+        standard_output,
+    )
     from gllamm_cli.report.text import note_lines
     from gllamm_cli.script import outcome_lines
     from gllamm_cli.session import Session

@@ -14,13 +14,19 @@ from pathlib import Path
 import click
 
 from gllamm_cli import __version__
-from gllamm_cli.cli import FIT_EXAMPLE, GROUP_EXAMPLE, REPLAY_EXAMPLE, cli
+from gllamm_cli.cli import DO_EXAMPLE, FIT_EXAMPLE, GROUP_EXAMPLE, REPLAY_EXAMPLE, cli
 from gllamm_cli.errors import GllammError, NotSupported
+from gllamm_cli.interpret.table import COMMANDS
 from gllamm_cli.model.resolve import NOT_YET, resolve_replay
 from gllamm_cli.stata.command import Option, ReplayCommand
 from gllamm_cli.stata.options import GLLAMM_OPTIONS, REPLAY_OPTIONS, Argument, OptionRule
 
-EXAMPLES = {"gllamm-py": GROUP_EXAMPLE, "fit": FIT_EXAMPLE, "replay": REPLAY_EXAMPLE}
+EXAMPLES = {
+    "gllamm-py": GROUP_EXAMPLE,
+    "do": DO_EXAMPLE,
+    "fit": FIT_EXAMPLE,
+    "replay": REPLAY_EXAMPLE,
+}
 EXIT_STATUS = (
     ("0", "Results were printed or written, even if convergence was not achieved."),
     ("1", "An error, told on standard error with Stata's return code r(#)."),
@@ -81,6 +87,24 @@ def _language_options(command: str) -> list[tuple[str, str]]:
     return [_language_option(rule, refused=_refused_on_replay(rule)) for rule in REPLAY_OPTIONS]
 
 
+def _language(name: str) -> list[str]:
+    """What may be said in the language of a command: options of gllamm, or commands."""
+    if name in ("fit", "replay"):
+        return [
+            ".SH OPTIONS OF GLLAMM",
+            "The letters in bold suffice.",
+            *_entries(_language_options(name)),
+        ]
+    if name != "do":
+        return []
+    known = ", ".join(
+        f"\\fB{command.name[: command.least]}\\fR{command.name[command.least :]}"
+        for command in sorted(COMMANDS.values(), key=lambda command: command.name)
+        if command.name[0].isalpha()
+    )
+    return [".SH COMMANDS OF THE LANGUAGE", "The letters in bold suffice.", ".PP", known]
+
+
 def _paragraphs(command: click.Command) -> Iterator[str]:
     for number, paragraph in enumerate(inspect.cleandoc(command.help or "").split("\n\n")):
         if number:
@@ -111,11 +135,7 @@ def page(name: str, command: click.Command) -> str:
         lines += [".SH COMMANDS", *_entries(commands)]
     else:
         others.insert(0, "gllamm-py")
-        lines += [
-            ".SH OPTIONS OF GLLAMM",
-            "The letters in bold suffice.",
-            *_entries(_language_options(name)),
-        ]
+        lines += _language(name)
     example = EXAMPLES["gllamm-py" if is_group else name].removeprefix("\b\n")
     lines += [
         ".SH EXIT STATUS",

@@ -366,9 +366,9 @@ class Session:
 
     def _keep(self, fit: Fit, rows: NDArray[np.int64]) -> None:
         """Make a fit the last one; a model that was only set up leaves its starting values."""
+        self.last_fit = fit
         if not nothing_estimated(fit):
             self.results = Estimates.of_fit(fit, rows)
-            self.last_fit = fit
             return
         names = tuple((name.equation, name.name) for name in fit.names)
         n_fixed = len(fit.extra.get("M_initf", ()))

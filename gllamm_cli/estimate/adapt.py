@@ -81,6 +81,23 @@ def standard_placement(design: Design) -> Placement:
     return Placement(tuple(levels))
 
 
+def mirrored(placement: Placement, signs: FloatArray) -> Placement:
+    """Return the nodes for latent variables of which some change their sign.
+
+    Parameters
+    ----------
+    signs : (M,) of 1 and -1
+    """
+    levels = []
+    below = 0
+    for level in placement.levels:
+        own = signs[below : below + level.shift.shape[1]]
+        below += len(own)
+        mix = level.mix * own[:, None] * signs
+        levels.append(LevelPlacement(level.shift * own, level.scale, mix, level.mean * own))
+    return Placement(tuple(levels))
+
+
 def unpack_moments(
     moments: FloatArray, own: int, below: int, total: int
 ) -> tuple[FloatArray, FloatArray]:

@@ -17,7 +17,7 @@ from gllamm_cli.errors import (
     NoVariance,
     PerfectPrediction,
 )
-from gllamm_cli.estimate.adapt import Placement
+from gllamm_cli.estimate.adapt import Placement, mirrored
 from gllamm_cli.estimate.engine import Engine
 from gllamm_cli.estimate.explore import LEAST_GAIN, place_new_mass, search
 from gllamm_cli.estimate.maximise import Maximum, maximise
@@ -253,14 +253,18 @@ def _fit_latent(job: _Job) -> Fit:
             hint="try other starting values with from(), or adapt",
         )
     fit = _fit_value(job, "gllamm model", maximum, n_units=job.design.n_units, extra=extra)
+    placement = objective.placement
+    if placement is not None:
+        # The nodes belong to the latent variables with their signs before normalisation.
+        placement = mirrored(placement, _latent_signs(job, reduction.full(maximum.point)))
     notes = [*fit.notes, *boundary_notes(fit), *mass_notes(fit)]
     if not objective.settled:
         notes.append("adaptive quadrature has not settled: try with more quadrature points")
     if spec.rule is IntegrationRule.GAUSS_HERMITE:
-        notes.extend(quadrature_notes(engine, fit, objective.placement))
+        notes.extend(quadrature_notes(engine, fit, placement))
     fit = replace(fit, notes=tuple(notes))
     if spec.robust or spec.sampling_weights:
-        fit = _robust(job, fit, engine, objective.placement)
+        fit = _robust(job, fit, engine, placement)
     return fit
 
 
@@ -317,24 +321,29 @@ def model_based(fit: Fit) -> Fit:
     )
 
 
-def _normalise_signs(job: _Job, b: FloatArray, V: FloatArray) -> tuple[FloatArray, FloatArray]:
-    """Make diagonal Cholesky elements nonnegative by flipping whole columns.
+def _latent_signs(job: _Job, b: FloatArray) -> FloatArray:
+    """Signs (M,) that make diagonal Cholesky elements nonnegative.
 
-    The likelihood does not change; parameters under constraints and effects
-    with a free first loading keep their signs.
+    Flipping a latent variable changes its whole column and not the likelihood.
+    Models with constraints and effects with a free first loading keep their signs.
     """
+    signs = np.ones(len(job.spec.latent))
     if job.spec.constraints:
-        return b, V
-    sign = np.ones(len(b))
+        return signs
     flippable = {effect.number for effect in job.spec.latent if not effect.free_first_loading}
-    names = job.parameters.names
-    for k, name in enumerate(names):
+    for k, name in enumerate(job.parameters.names):
         if name.block == "diagonal" and b[k] < 0.0 and name.effects[0] in flippable:
-            number = name.effects[0]
-            for j, other in enumerate(names):
-                if other.block in ("diagonal", "offdiagonal") and other.effects[-1] == number:
-                    sign[j] = -1.0
-    return b * sign, V * np.outer(sign, sign)
+            signs[name.effects[0] - 1] = -1.0
+    return signs
+
+
+def _parameter_signs(job: _Job, of_latent: FloatArray) -> FloatArray:
+    """Signs (K,) of the parameters when latent variables change theirs."""
+    signs = np.ones(job.parameters.n)
+    for k, name in enumerate(job.parameters.names):
+        if name.block in ("diagonal", "offdiagonal"):
+            signs[k] = of_latent[name.effects[-1] - 1]
+    return signs
 
 
 def _fit_value(
@@ -347,7 +356,9 @@ def _fit_value(
 ) -> Fit:
     T = job.reduction.T
     V = T @ invert_information(maximum.hessian) @ T.T
-    b, V = _normalise_signs(job, job.reduction.full(maximum.point), V)
+    b = job.reduction.full(maximum.point)
+    sign = _parameter_signs(job, _latent_signs(job, b))
+    b, V = b * sign, V * np.outer(sign, sign)
     return Fit(
         command=job.command,
         title=title,

@@ -564,11 +564,12 @@ class Interpreter:
         command = find_command(word)
         if command is not None:
             return command, rest
-        if self.bare_models and any(
-            name.startswith(word) for name in self.session.data_or_empty.names
-        ):
+        names = self.session.data_or_empty.names
+        error = unknown_command(word, part(span, span.start, span.start + max(1, len(word))))
+        is_variable = bool(word) and any(name.startswith(word) for name in names)
+        if self.bare_models and (is_variable or not error.hint):
             return COMMANDS["gllamm"], span
-        raise unknown_command(word, part(span, span.start, span.start + max(1, len(word))))
+        raise error
 
     def _is_bare_model(self, word: str, text: str) -> bool:
         """A variable that is also the name of a command starts a model if i() follows."""

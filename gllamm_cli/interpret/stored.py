@@ -126,7 +126,9 @@ def _table(run: Run) -> None:
     )
     names = parsed.frame.body.text.split() or ["."]
     models = [(name, find(run, name)) for name in names]
-    rows = list(dict.fromkeys(pair for _, found in models for pair in found.names))
+    pairs = list(dict.fromkeys(pair for _, found in models for pair in found.names))
+    equations = list(dict.fromkeys(equation for equation, _ in pairs))
+    rows = sorted(pairs, key=lambda pair: equations.index(pair[0]))
     keep = parsed.text("keep").split()
     if keep:
         rows = [pair for pair in rows if pair[1] in keep or f"{pair[0]}:{pair[1]}" in keep]
@@ -171,7 +173,7 @@ def _table(run: Run) -> None:
         run.print("-" * 13 + "+" + "-" * (width * len(models)))
         for stat in wanted:
             values = [_statistic(found, stat) for _, found in models]
-            run.print(f"{stat:>12} |" + "".join(f"{format_g(x, 12)} " for x in values).rstrip())
+            run.print(f"{stat:>12} |" + "".join(f"{format_g(x, 10):>{width - 1}} " for x in values).rstrip())
     run.print(rule)
     if parsed.has("star"):
         run.print(f"{'legend: * p<0.05; ** p<0.01; *** p<0.001':>{len(rule)}}")

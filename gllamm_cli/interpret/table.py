@@ -82,7 +82,7 @@ ROWS: tuple[tuple[ByUse, str, str], ...] = (
     (NO, "files", "export outsheet inp.ut"),
     (WITHIN, "variables", "g.enerate replace"),
     (WITHIN, "generators", "egen"),
-    (REPEAT, "variables", "keep drop"),
+    (WITHIN, "variables", "keep drop"),
     (NO, "variables", "ren.ame recode en.code dec.ode destring tostring order move aorder"),
     (NO, "variables", "form.at compress mvdecode mvencode split clonevar"),
     (NO, "labels", "la.bel"),

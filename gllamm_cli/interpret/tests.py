@@ -32,7 +32,10 @@ from gllamm_cli.stata.expression import (
     parse_expression,
 )
 from gllamm_cli.stata.functions import FloatArray
-from gllamm_cli.stata.lexer import part, whole
+from gllamm_cli.stata.lexer import frame_tokens, part, whole
+
+
+NAMED = re.compile(r"\s*([^\W\d]\w*)\s*:(?!:)(.*)", re.DOTALL)
 
 
 def lrtest(run: Run) -> None:
@@ -156,7 +159,7 @@ class _Linear:
         vector[self.found.position(equation, _full_name(self.run, self.found, name))] = 1.0
         return vector
 
-    def text(self, vector: FloatArray, constant: float, value: float) -> str:
+    def text(self, vector: FloatArray, value: float) -> str:
         """Print a restriction, terms in the order of e(b)."""
         pieces = []
         for k, weight in enumerate(vector.tolist()):
@@ -167,8 +170,7 @@ class _Linear:
             size = "" if abs(weight) == 1.0 else f"{abs(weight):g}*".removeprefix("0")
             sign = "-" if weight < 0 else "+"
             pieces.append(f"{sign} {size}{shown}" if pieces or weight < 0 else f"{size}{shown}")
-        del constant
-        return f"{' '.join(pieces)} = {value:g}"
+        return f"{' '.join(pieces)} = {value + 0.0:g}"
 
 
 def _full_name(run: Run, found: Estimates, name: str) -> str:
@@ -191,11 +193,11 @@ def _restrictions(run: Run, found: Estimates) -> list[tuple[FloatArray, float, s
             for side in sides[1:]:
                 second = linear.of(parse_expression(side.strip()))
                 vector, constant = first[0] - second[0], first[1] - second[1]
-                restrictions.append((vector, -constant, linear.text(vector, 0.0, -constant)))
+                restrictions.append((vector, -constant, linear.text(vector, -constant)))
             continue
         for word in _coefficients(found, piece, run):
             vector, constant = linear.of(word)
-            restrictions.append((vector, -constant, linear.text(vector, 0.0, -constant)))
+            restrictions.append((vector, -constant, linear.text(vector, -constant)))
     return restrictions
 
 
@@ -241,7 +243,7 @@ def testparm(run: Run) -> None:
         if any(_matches(name, pattern) for pattern in patterns) and name != "_cons":
             vector = np.zeros(len(found.b))
             vector[k] = 1.0
-            restrictions.append((vector, 0.0, linear.text(vector, 0.0, 0.0)))
+            restrictions.append((vector, 0.0, linear.text(vector, 0.0)))
     if not restrictions:
         raise VariableNotFound(
             "no such variables; the specified varlist does not identify any testable coefficients"
@@ -296,7 +298,7 @@ def lincom(run: Run) -> None:
     vector, constant = linear.of(parse_expression(text.strip()))
     estimate = float(vector @ found.b) + constant
     std_err = math.sqrt(max(float(vector @ found.V @ vector), 0.0))
-    run.print("", f" ( 1)  {linear.text(vector, constant, -constant)}", "")
+    run.print("", f" ( 1)  {linear.text(vector, -constant)}", "")
     heading = {"or": "Odds Ratio", "irr": "IRR", "rrr": "RRR", "hr": "Haz. Ratio"}
     word = next((heading[w] for w in given if w in heading), "exp(b)") if exponentiate else "Coef."
     df = found.residual_df
@@ -366,16 +368,13 @@ def nlcom(run: Run) -> None:
 
 
 def _nonlinear(text: str) -> list[tuple[str, str]]:
-    """Pairs of name and expression."""
-    found = []
-    stripped = text.strip()
-    pieces = re.findall(r"\((\s*\w+\s*:(?:[^()]|\((?:[^()]|\([^()]*\))*\))*)\)", stripped)
-    if not pieces:
-        pieces = [stripped]
-    for piece in pieces:
-        match = re.match(r"\s*([^\W\d]\w*)\s*:(?!:)(.*)", piece, re.DOTALL)
-        found.append((match[1], match[2]) if match else ("", piece))
-    return found
+    """Pairs of name and expression; names may be missing."""
+    groups = [token for token in frame_tokens(whole(text)) if token.text.startswith("(")]
+    named = [NAMED.fullmatch(token.text[1:-1]) for token in groups]
+    if groups and all(named):
+        return [(match[1], match[2]) for match in named if match is not None]
+    match = NAMED.fullmatch(text)
+    return [(match[1], match[2]) if match else ("", text)]
 
 
 def _mentioned(node: Expression, found: Estimates) -> set[int]:

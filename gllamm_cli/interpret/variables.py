@@ -13,7 +13,6 @@ from gllamm_cli.errors import (
     AlreadyDefined,
     BadFormat,
     InvalidSyntax,
-    NotAllowed,
     TypeMismatch,
     VarlistRequired,
 )
@@ -159,9 +158,6 @@ def _keep_or_drop(run: Run, *, keep_them: bool) -> None:
         return
     rows = run.rows(parsed)
     kept = rows if keep_them else ~rows
-    if run.within is not None:
-        # Other by-groups stay; the mask of later groups would no longer fit.
-        raise NotAllowed(f"{run.name} may not be combined with by here", span=run.span)
     count = int((~kept).sum())
     run.data = run.data.take(kept)
     run.print(f"({plural(count, 'observation')} deleted)")

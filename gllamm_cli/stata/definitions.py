@@ -1,29 +1,19 @@
-"""Statements around a gllamm command: equations, constraints, matrices, new variables.
-
-``parse_statement`` turns one statement into a typed value and changes nothing;
-a session keeps what was defined and hands it to ``model.resolve``.
-"""
+"""Statements around a gllamm command: equations, new variables and indicators."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from gllamm_cli.errors import InvalidSyntax, Span, UnknownCommand
+from gllamm_cli.errors import InvalidSyntax, Span
 from gllamm_cli.stata.command import (
-    GllammCommand,
-    ReplayCommand,
     RowRange,
     parse_frame,
-    parse_gllamm,
 )
 from gllamm_cli.stata.constraint import ConstraintDefinition as ConstraintDefinition
-from gllamm_cli.stata.constraint import parse_constraint
 from gllamm_cli.stata.expression import Expression, parse_expression
-from gllamm_cli.stata.lexer import NAME, is_name, part, stripped, whole, without_word
-from gllamm_cli.stata.matrix import MatrixDefinition, parse_matrix
-from gllamm_cli.stata.varlist import VarlistItem, XiTerm, parse_varlist, suggestion
+from gllamm_cli.stata.lexer import NAME, is_name, part, stripped, without_word
+from gllamm_cli.stata.varlist import VarlistItem, XiTerm, parse_varlist
 
 STORAGE_TYPES = ("byte", "int", "long", "float", "double")
 
@@ -55,50 +45,6 @@ class XiExpand:
     """``xi i.a i.b``: make the dummies without a model."""
 
     terms: tuple[XiTerm, ...]
-
-
-Statement = (
-    Equation
-    | ConstraintDefinition
-    | MatrixDefinition
-    | Generate
-    | XiExpand
-    | GllammCommand
-    | ReplayCommand
-)
-
-
-def parse_statement(text: str) -> Statement:
-    """Parse one statement.
-
-    Raises
-    ------
-    UnknownCommand
-        r(199), if the first word is no command.
-    GllammError
-        Anything else that is wrong, with its place.
-    """
-    span = stripped(whole(text))
-    if not span.text:
-        raise InvalidSyntax("invalid syntax: there is no command")
-    word = re.match(r"\w*", span.text)
-    name = word.group() if word else ""
-    rest = part(span, span.start + len(name), span.end)
-    if name == "xi" and rest.text.lstrip().startswith(":"):
-        return parse_gllamm(text)
-    for full, least, parse in COMMANDS:
-        if len(name) >= least and full.startswith(name):
-            return parse(stripped(rest))
-    shown = name or span.text[:1]
-    raise UnknownCommand(
-        f"command {shown} is unrecognized",
-        span=part(span, span.start, span.start + max(1, len(name))),
-        hint=suggestion(name, [full for full, _, _ in COMMANDS]),
-    )
-
-
-def _parse_model(span: Span) -> GllammCommand | ReplayCommand:
-    return parse_gllamm(span.source)
 
 
 def parse_equation(span: Span) -> Equation:
@@ -147,15 +93,3 @@ def parse_xi(span: Span) -> XiExpand:
     if not terms:
         raise InvalidSyntax("invalid syntax: xi takes terms like i.group", span=span)
     return XiExpand(tuple(terms))
-
-
-COMMANDS: tuple[tuple[str, int, Callable[[Span], Statement]], ...] = (
-    ("gllamm", 6, _parse_model),
-    ("eq", 2, parse_equation),
-    ("equation", 2, parse_equation),
-    ("constraint", 4, parse_constraint),
-    ("matrix", 3, parse_matrix),
-    ("generate", 1, parse_generate),
-    ("xi", 2, parse_xi),
-)
-"""Name, shortest form, parser of what follows."""

@@ -4,12 +4,12 @@ import numpy as np
 import pandas as pd
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from statements import parse_statement
 
 from gllamm_cli.data import Dataset
 from gllamm_cli.errors import GllammError
 from gllamm_cli.model.resolve import Definitions, resolve
 from gllamm_cli.stata.command import GllammCommand, format_command, parse_gllamm
-from gllamm_cli.stata.definitions import parse_statement
 from gllamm_cli.stata.expression import format_expression, parse_expression
 from gllamm_cli.stata.options import GLLAMM_OPTIONS, Argument
 from gllamm_cli.stata.source import split_statements

@@ -65,7 +65,7 @@ def test_dta(tmp_path):
     np.testing.assert_array_equal(data.column("x"), [0.5, np.nan, 2])
     assert data.text("name").tolist() == ["a", "", "c"]
     assert data.variable_labels == {"x": "the covariate"}
-    assert data.value_labels == {"id": {1.0: "one", 2.0: "two"}}
+    assert data.labels_of("id") == {1.0: "one", 2.0: "two"}
     assert read_dataset(tmp_path / "a").names == data.names
 
 

@@ -43,7 +43,10 @@ def value(source, data):
         ("x>1", [0, 1, 1, 0]),
         ("x<.", [1, 1, 0, 1]),
         ("x==.", [0, 0, 1, 0]),
-        ("x==.a", [0, 0, 1, 0]),
+        ("x==.a", [0, 0, 0, 0]),
+        ("x<.a", [1, 1, 1, 1]),
+        (".a<.b & .<.a & .z>1e300", [1, 1, 1, 1]),
+        ("missing(.q)", [1, 1, 1, 1]),
         ("x>=.", [0, 0, 1, 0]),
         ("x!=.", [1, 1, 0, 1]),
         ("x & 1", [1, 1, 1, 1]),
@@ -143,7 +146,7 @@ def test_numbers_from_texts(source, expected, data):
         ("_pdtr(1,2)", UnknownFunction),
         ("ln()", InvalidSyntax),
         ("e(sample)", NoEstimates),
-        ("e(b)", InvalidSyntax),
+        ("e(1)", InvalidSyntax),
     ],
 )
 def test_errors_have_a_place(source, error, data):

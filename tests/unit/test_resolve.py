@@ -3,6 +3,7 @@
 import numpy as np
 import pandas as pd
 import pytest
+from statements import parse_statement
 
 from gllamm_cli.data import Dataset
 from gllamm_cli.errors import GllammError, NotNumeric, NotSupported, TypeMismatch
@@ -15,7 +16,6 @@ from gllamm_cli.model.resolve import (
 )
 from gllamm_cli.model.spec import CONSTANT, Purpose, Response
 from gllamm_cli.stata.command import parse_gllamm
-from gllamm_cli.stata.definitions import parse_statement
 from gllamm_cli.stata.matrices import NamedMatrix
 from gllamm_cli.stata.options import GLLAMM_OPTIONS, Argument
 

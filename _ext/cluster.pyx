@@ -26,6 +26,7 @@ from model cimport (
     CHANNELS, LOG_SCALE, LOWER, MAX_LEVELS, UPPER, Index, Model, Work, first_below, lay_out,
     moment_size,
 )
+from posterior cimport n_combinations, weigh_cluster
 
 import numpy as np
 
@@ -344,3 +345,71 @@ cdef class Kernel:
         lower = hessians[:, : K * K].sum(axis=0).reshape(K, K)
         hessian = np.tril(lower) + np.tril(lower, -1).T
         return log_likelihood, scores[:, :K], hessian, moment_arrays if moments else None
+
+    def posterior_nodes(
+        self, const double[::1] coefficient, auxiliary, const double[:, ::1] gamma_terms,
+        masses, placement, Index begin, Index end, int threads,
+    ):
+        """Posterior weights of all combinations of nodes, for some top-level clusters.
+
+        The first five parameters are those of ``evaluate``.
+
+        Parameters
+        ----------
+        begin, end : int
+            The clusters ``begin <= j < end``.
+        threads : int
+
+        Returns
+        -------
+        weights : (level-2 units of the clusters, combinations)
+            See ``posterior.pxd`` for the order of the combinations.
+        values : (level-2 units, combinations, latent variables) or None
+            The placed nodes; None without a placement, when all units share theirs.
+        """
+        cdef Model *g = &self.model
+        cdef Index top = g.n_levels, first, n_units, R, j, n_threads, needed
+        cdef list held = []
+        cdef double[:, ::1] weight_view
+        cdef double[:, :, ::1] value_view
+        cdef double *values = NULL
+        cdef double *memory = NULL
+        cdef Work *works
+        if not 0 <= begin < end <= g.level[top].n_units:
+            raise ValueError("no such clusters")
+        self.set_values(coefficient, auxiliary, gamma_terms)
+        self.set_levels(masses, placement, held)
+        g.derivatives = False
+        g.moments = False
+        g.first_derivatives = NULL
+        first = first_below(g, top, begin, 2)
+        n_units = first_below(g, top, end, 2) - first
+        R = n_combinations(g, top)
+        weights = np.zeros((n_units, R))
+        weight_view = weights
+        placed = None
+        if placement is not None and g.n_latent:
+            placed = np.empty((n_units, R, g.n_latent))
+            value_view = placed
+            values = &value_view[0, 0, 0]
+        n_threads = max(1, min(threads, end - begin))
+        works = <Work *>calloc(n_threads, sizeof(Work))
+        if works == NULL:
+            raise MemoryError
+        try:
+            needed = lay_out(g, works, NULL)
+            memory = <double *>calloc(n_threads * needed, sizeof(double))
+            if memory == NULL:
+                raise MemoryError(f"{n_threads * needed * 8} bytes of scratch space")
+            for j in range(n_threads):
+                lay_out(g, works + j, memory + j * needed)
+                works[j].v_path[0] = 1.0
+            with nogil:
+                for j in prange(begin, end, schedule="dynamic", chunksize=16,
+                                num_threads=n_threads):
+                    weigh_cluster(g, works + threadid(), j, first, &weight_view[0, 0], values)
+        finally:
+            free(memory)
+            free(works)
+        held.clear()
+        return weights, placed

@@ -47,3 +47,14 @@ class Kernel:
         first_derivatives: _Float,
         threads: int,
     ) -> tuple[_Float, _Float | None, _Float | None, list[_Float] | None]: ...
+    def posterior_nodes(
+        self,
+        coefficient: _Float,
+        auxiliary: Sequence[tuple[_Float, _Float]],
+        gamma_terms: _Float,
+        masses: Sequence[tuple[_Float, _Float]],
+        placement: Sequence[tuple[_Float, _Float, _Float]] | None,
+        begin: int,
+        end: int,
+        threads: int,
+    ) -> tuple[_Float, _Float | None]: ...

@@ -35,6 +35,11 @@ class GllammError(Exception):
         Where in the command.
     hint : str, optional
         What to do about it.
+
+    Attributes
+    ----------
+    printed : tuple of str
+        Lines that the command printed before it failed.
     """
 
     rc: ClassVar[int] = 198
@@ -45,6 +50,7 @@ class GllammError(Exception):
         self.span = span
         self.hint = hint
         self.place = ""
+        self.printed: tuple[str, ...] = ()
 
     def located(self, script: str, line: int) -> None:
         """Say where in a script the error arose, unless that is known."""
@@ -386,3 +392,21 @@ class CommandError(GllammError):
     def __init__(self, message: str, rc: int) -> None:
         super().__init__(message)
         self.rc = rc  # type: ignore[misc]
+
+
+class LikelihoodUndefined(GllammError):
+    """A log likelihood that cannot be computed for the data of a prediction."""
+
+    rc = 198
+
+
+class SingularCovariance(GllammError):
+    """A covariance matrix of the parameters that cannot be inverted."""
+
+    rc = 198
+
+
+class NotForThisModel(GllammError):
+    """A prediction that the kind of model fitted does not have."""
+
+    rc = 301

@@ -98,7 +98,9 @@ def mirrored(placement: Placement, signs: FloatArray) -> Placement:
     return Placement(tuple(levels))
 
 
-def _unpack(moments: FloatArray, own: int, below: int, total: int) -> tuple[FloatArray, FloatArray]:
+def unpack_moments(
+    moments: FloatArray, own: int, below: int, total: int
+) -> tuple[FloatArray, FloatArray]:
     """First moments (units, own) and raw second moments (units, own, total) of a level's units.
 
     Only columns from ``below`` on are filled.
@@ -117,8 +119,12 @@ def _unpack(moments: FloatArray, own: int, below: int, total: int) -> tuple[Floa
     return first, second
 
 
-def refresh(design: Design, moments: tuple[FloatArray, ...], old: Placement) -> Placement:
+def refresh(
+    design: Design, moments: tuple[FloatArray, ...], old: Placement, *, cautious: bool = True
+) -> Placement:
     """Place the nodes by posterior moments computed with the nodes of ``old``.
+
+    ``cautious`` bounds the steps so that no posterior is lost; without it they are gllamm's.
 
     Works from the top level down, because the factorisation starts with the
     highest latent variable and lower levels need that of their ancestors.
@@ -142,7 +148,7 @@ def refresh(design: Design, moments: tuple[FloatArray, ...], old: Placement) -> 
             mean, change, shift, variance, mix = (
                 np.repeat(x, level.n_units, axis=0) for x in (mean, change, shift, variance, mix)
             )
-        first, second = _unpack(moments[k], own, below, total)
+        first, second = unpack_moments(moments[k], own, below, total)
         mean[:, below : below + own] = first
         change[:, below : below + own] = first - old.levels[k].mean
         covariance = second - first[:, :, None] * mean[:, None, :]
@@ -167,10 +173,10 @@ def refresh(design: Design, moments: tuple[FloatArray, ...], old: Placement) -> 
                 change[:, column]
                 - sum(mix[:, column, j] * change[:, j] for j in range(column + 1, total))
             )
-            least = np.maximum(
-                np.maximum(LEAST_SCALE, old.levels[k].scale[:, i] / LARGEST_SHRINKAGE),
-                travelled / LONGEST_STRIDE,
-            )
+            least = np.full_like(travelled, LEAST_SCALE)
+            if cautious:
+                least = np.maximum(least, old.levels[k].scale[:, i] / LARGEST_SHRINKAGE)
+                least = np.maximum(least, travelled / LONGEST_STRIDE)
             variance[:, column] = np.maximum(d, least**2)
         own_columns = slice(below, below + own)
         placements.append(

@@ -142,14 +142,10 @@ class Engine:
         first: FloatArray = _NO_FIRST,
     ) -> tuple[FloatArray, FloatArray | None, FloatArray | None, list[FloatArray] | None]:
         """Call the kernel at ``theta``."""
-        gamma_terms = _NO_TERMS
-        if self._has_gamma:
-            shape = np.exp(-2.0 * predictors[0][0])
-            gamma_terms = np.column_stack([gammaln(shape), psi(shape), polygamma(1, shape)])
         return self._kernel.evaluate(
             self.parameters.coefficients(theta),
             predictors,
-            gamma_terms,
+            self._gamma_terms(predictors),
             [(mass.log_weight, mass.odds_score) for mass in masses],
             None if placement is None else placement.arrays(),
             derivatives,
@@ -158,6 +154,13 @@ class Engine:
             first,
             self.threads,
         )
+
+    def _gamma_terms(self, predictors: list[tuple[FloatArray, FloatArray]]) -> FloatArray:
+        """Functions of the shape of gamma rows, (N, 3); empty without any."""
+        if not self._has_gamma:
+            return _NO_TERMS
+        shape = np.exp(-2.0 * predictors[0][0])
+        return np.column_stack([gammaln(shape), psi(shape), polygamma(1, shape)])
 
     def _predictors(self, theta: FloatArray) -> list[tuple[FloatArray, FloatArray]]:
         alpha = theta[self.parameters.auxiliary_index]
@@ -185,6 +188,49 @@ class Engine:
         )
         assert scores is not None
         return np.asarray(scores @ self.parameters.jacobian(theta))
+
+    def contributions(
+        self, theta: FloatArray, placement: Placement | None = None
+    ) -> tuple[FloatArray, tuple[FloatArray, ...]]:
+        """Log likelihood of each top-level cluster, its weight included, and posterior moments.
+
+        The moments are (units, size) per level, in the order of ``moments.pxd``.
+        """
+        values, _, _, moments = self._call(
+            theta,
+            placement,
+            self._predictors(theta),
+            self._masses(theta),
+            derivatives=False,
+            moments=True,
+        )
+        assert moments is not None
+        return values, tuple(moments)
+
+    def posterior_nodes(
+        self, theta: FloatArray, placement: Placement | None, begin: int, end: int
+    ) -> tuple[FloatArray, FloatArray | None]:
+        """Posterior weights of nodes in the level-2 units of top-level clusters ``begin:end``.
+
+        Returns weights (units, combinations of nodes, top level slowest) and the
+        latent variables at them (units, combinations, M), None if all units have
+        the nodes of the rules.
+        """
+        predictors = self._predictors(theta)
+        return self._kernel.posterior_nodes(
+            self.parameters.coefficients(theta),
+            predictors,
+            self._gamma_terms(predictors),
+            [(mass.log_weight, mass.odds_score) for mass in self._masses(theta)],
+            None if placement is None else placement.arrays(),
+            begin,
+            end,
+            self.threads,
+        )
+
+    def log_masses(self, theta: FloatArray) -> list[FloatArray]:
+        """Log prior weights of the nodes of each level, (1 or units, nodes), lowest first."""
+        return [mass.log_weight for mass in self._masses(theta)]
 
     def evaluate(
         self,

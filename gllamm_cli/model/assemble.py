@@ -31,7 +31,7 @@ FloatArray = NDArray[np.float64]
 IndexArray = NDArray[np.int64]
 
 
-def _unit_starts(ids: list[FloatArray]) -> list[IndexArray]:
+def unit_starts(ids: list[FloatArray]) -> list[IndexArray]:
     """Row at which each unit starts, per level, for ids (lowest level first) of sorted rows."""
     n = len(ids[0])
     changed = np.zeros(n, dtype=bool)
@@ -103,8 +103,16 @@ def nesting_notes(spec: ModelSpec, dataset: Dataset, rows: IndexArray) -> list[s
     return notes
 
 
-class _Weights:
-    """Frequency and sampling weights of sorted rows, by level."""
+class Weights:
+    """Frequency and sampling weights of sorted rows, by level.
+
+    Parameters
+    ----------
+    spec
+        Names of the weight variables.
+    column
+        Returns a variable of the sorted rows.
+    """
 
     def __init__(self, spec: ModelSpec, column: Callable[[str], FloatArray]) -> None:
         self._names = (dict(spec.weights), dict(spec.sampling_weights))
@@ -154,13 +162,14 @@ def _sort(spec: ModelSpec, dataset: Dataset, rows: IndexArray, number: IndexArra
     return np.lexsort(keys)
 
 
-def _build_levels(
+def nested_levels(
     spec: ModelSpec,
     column: Callable[[str], FloatArray],
-    weights: _Weights,
+    weights: Weights,
     starts: list[IndexArray],
     n_rows: int,
 ) -> tuple[DesignLevel, ...]:
+    """Levels 2 and higher of sorted rows; ``starts`` are the first rows of their units."""
     levels: list[DesignLevel] = []
     for k, level in reversed(list(enumerate(spec.levels))):
         start = starts[k]
@@ -199,7 +208,7 @@ def _check_regressions(
                 )
 
 
-def _variables(spec: ModelSpec) -> set[str]:
+def predictor_variables(spec: ModelSpec) -> set[str]:
     """Names of all variables in design columns."""
     names = {*spec.covariates, *(spec.scale_variables if spec.has_scale else ())}
     names.update(name for effect in spec.latent for name in effect.variables)
@@ -241,12 +250,12 @@ def build_design(spec: ModelSpec, dataset: Dataset) -> tuple[Design, ModelSpec, 
         alternative = np.tile(categories, len(rows))
         rows, number = np.repeat(rows, repeats), np.repeat(number, repeats)
 
-    starts = _unit_starts([column(level.unit) for level in spec.levels]) if spec.levels else []
-    weights = _Weights(spec, column)
+    starts = unit_starts([column(level.unit) for level in spec.levels]) if spec.levels else []
+    weights = Weights(spec, column)
     frequency = weights.frequency_product(len(rows))
     if (np.floor(frequency) != frequency).any():
         notes.append("weights are non-integer")
-    levels = _build_levels(spec, column, weights, starts, len(rows))
+    levels = nested_levels(spec, column, weights, starts, len(rows))
     _check_regressions(spec, column, starts)
     y = column(spec.depvar)
     unit_start = starts[0] if starts else np.zeros(1, dtype=np.int64)
@@ -273,8 +282,8 @@ def build_design(spec: ModelSpec, dataset: Dataset) -> tuple[Design, ModelSpec, 
     if responses.indicators and spec.offset:
         # gllamm adds the offset to the first linear predictor only.
         offset = offset * responses.indicators[spec.blocks[0].indicator or ""]
-    row_weight = _weight_of_choice(row_weight, responses.y, responses.entry_start, spec)
-    row_total = _weight_of_choice(row_total, responses.y, responses.entry_start, spec)
+    row_weight = weight_of_choice(row_weight, responses.y, responses.entry_start, spec)
+    row_total = weight_of_choice(row_total, responses.y, responses.entry_start, spec)
     composite = responses.composite
     if composite is not None:
         # Weights belong to the likelihoods inside a group, not to its rows.
@@ -290,7 +299,10 @@ def build_design(spec: ModelSpec, dataset: Dataset) -> tuple[Design, ModelSpec, 
         row_weight=row_weight,
         total_weight=row_total,
         frequency=frequency,
-        variables={**{name: column(name) for name in _variables(spec)}, **responses.indicators},
+        variables={
+            **{name: column(name) for name in predictor_variables(spec)},
+            **responses.indicators,
+        },
         scale_variables=spec.scale_variables if spec.has_scale else (),
         levels=levels,
         entry_start=responses.entry_start,
@@ -329,7 +341,7 @@ def _frequency_totals(levels: tuple[DesignLevel, ...]) -> tuple[float, ...]:
     return tuple(totals)
 
 
-def _weight_of_choice(
+def weight_of_choice(
     weight: FloatArray, y: FloatArray, entry_start: IndexArray, spec: ModelSpec
 ) -> FloatArray:
     """Give every row of a choice set the weight of its chosen row."""

@@ -1,0 +1,77 @@
+# cython: language_level=3
+"""Joint posterior weights of the nodes that the units of level 2 see.
+
+A unit of level 2 is integrated at every combination of nodes of the levels
+above. Combinations are numbered with the top level slowest: with R_l nodes at
+level l, combination (q_L, ..., q_2) stands in column
+
+    (...(q_L R_{L-1} + q_{L-1}) ... ) R_2 + q_2,
+
+and its posterior weight is the product of the conditional weights of its nodes.
+"""
+
+from integrate cimport evaluate_rows, linear_coefficients, normalise, place_node
+from model cimport Index, Level, Model, Work, first_below
+
+
+cdef inline Index n_combinations(const Model *g, Index level) noexcept nogil:
+    """Combinations of nodes of the levels from 2 to ``level``."""
+    cdef Index t, n = 1
+    for t in range(2, level + 1):
+        n *= g.level[t].n_nodes
+    return n
+
+
+cdef inline double weigh_nodes(
+    const Model *g, Work *w, Index level, Index unit, Index top_row, Index first_unit,
+    Index column, double *weights, double *values
+) noexcept nogil:
+    """Fill the weights of a unit's combinations given the nodes above; return its log likelihood.
+
+    ``weights`` is (level-2 units from ``first_unit`` on, combinations), ``values``
+    (units, combinations, latent variables) or NULL; ``column`` is the first of
+    the combinations with the present nodes of the levels above.
+    """
+    cdef const Level *lev = &g.level[level]
+    cdef Index R = lev.n_nodes, all = n_combinations(g, g.n_levels)
+    cdef Index inner = n_combinations(g, level - 1), q, c, m, u, s, at
+    cdef double *p = w.log_posterior[level]
+    cdef double value
+    for q in range(R):
+        p[q] = place_node(g, w, level, unit, q)
+        if level == 2:
+            at = (unit - first_unit) * all + column + q
+            for m in range(lev.n_latent):
+                w.v[2][m * R + q] = w.v_path[m + 1]
+            if values != NULL:
+                for m in range(g.n_latent):
+                    values[at * g.n_latent + m] = w.v_path[m + 1]
+            continue
+        for c in range(lev.first[unit], lev.first[unit + 1]):
+            value = weigh_nodes(
+                g, w, level - 1, c, top_row, first_unit, column + q * inner, weights, values
+            )
+            p[q] += g.level[level - 1].weight[c] * value
+    if level == 2:
+        evaluate_rows(g, w, unit, top_row)
+    value = normalise(p, R)
+    if level == 2:
+        for q in range(R):
+            weights[(unit - first_unit) * all + column + q] = p[q]
+        return value
+    for u in range(first_below(g, level, unit, 2), first_below(g, level, unit + 1, 2)):
+        at = (u - first_unit) * all + column
+        for q in range(R):
+            for s in range(q * inner, (q + 1) * inner):
+                weights[at + s] *= p[q]
+    return value
+
+
+cdef inline void weigh_cluster(
+    const Model *g, Work *w, Index cluster, Index first_unit, double *weights, double *values
+) noexcept nogil:
+    """All level-2 units of one top-level cluster."""
+    cdef Index top = g.n_levels
+    cdef Index begin = first_below(g, top, cluster, 1)
+    linear_coefficients(g, w, begin, first_below(g, top, cluster + 1, 1))
+    weigh_nodes(g, w, top, cluster, begin, first_unit, 0, weights, values)

@@ -302,10 +302,11 @@ class Session:
         """What expressions can refer to."""
         data = dataset if dataset is not None else self.dataset
         return Evaluator(
-            data, self.random, self._estimation_sample(data), self.environment(), groups
+            data, self.random, self.estimation_sample(data), self.environment(), groups
         )
 
-    def _estimation_sample(self, data: Dataset | None) -> NDArray[np.bool_] | None:
+    def estimation_sample(self, data: Dataset | None) -> NDArray[np.bool_] | None:
+        """Return ``e(sample)`` by row; None without estimates."""
         if self.results is None or data is None:
             return None
         if self.results.sample is None:

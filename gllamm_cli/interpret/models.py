@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import re
 
-from gllamm_cli.errors import InvalidSyntax, VariableNotFound
+from gllamm_cli.errors import GllammError, InvalidSyntax, VariableNotFound
 from gllamm_cli.interpret.run import Run
 from gllamm_cli.stata.command import GllammCommand, parse_gllamm
 from gllamm_cli.stata.constraint import format_terms, listed_number, parse_constraint
 from gllamm_cli.stata.definitions import parse_equation
 from gllamm_cli.stata.lexer import part, stripped
 from gllamm_cli.stata.numlist import parse_numlist
+from gllamm_cli.stata.postestimation import parse_postestimation
 from gllamm_cli.stata.varlist import expand_varlist
 
 
@@ -78,4 +79,26 @@ def constraint(run: Run) -> None:
 
 def postestimation(run: Run) -> None:
     """``gllapred`` and ``gllasim``."""
-    raise InvalidSyntax(f"{run.name} is not yet supported", span=run.span)
+    from gllamm_cli.predict import carry_out
+
+    command = parse_postestimation(run.span.source)
+    session, data = run.session, run.data
+    results = session.results
+    selected = run.chosen_rows(command.condition, command.rows)
+    sample = session.estimation_sample(data)
+    try:
+        run.data, lines, scalars = carry_out(
+            command,
+            results.fit if results is not None else None,
+            data,
+            matrices=session.matrices,
+            random=session.random,
+            sample=sample,
+            selected=selected,
+            threads=session.threads,
+        )
+    except GllammError as error:
+        run.print(*error.printed)
+        raise
+    run.print(*lines)
+    run.returns(scalars)

@@ -23,12 +23,12 @@ from gllamm_cli.errors import (
 from gllamm_cli.interpret.macros import unquoted
 from gllamm_cli.stata.command import Option, parse_options
 from gllamm_cli.stata.evaluate import Evaluator, absolute_rows, constant_value
-from gllamm_cli.stata.expression import parse_expression
+from gllamm_cli.stata.expression import Expression, parse_expression
 from gllamm_cli.stata.functions import FloatArray, truth
 from gllamm_cli.stata.lexer import is_name
 from gllamm_cli.stata.named_matrix import NamedMatrix
 from gllamm_cli.stata.options import rules
-from gllamm_cli.stata.standard import StandardCommand, Weight, parse_standard
+from gllamm_cli.stata.standard import RowRange, StandardCommand, Weight, parse_standard
 from gllamm_cli.stata.varlist import expand_varlist, parse_varlist
 
 if TYPE_CHECKING:
@@ -145,14 +145,16 @@ class Run:
 
     def rows(self, parsed: Parsed) -> Mask:
         """Rows that ``if``, ``in`` and the by-group select."""
-        frame = parsed.frame
+        return self.chosen_rows(parsed.frame.condition, parsed.frame.rows)
+
+    def chosen_rows(self, condition: Expression | None, rows: RowRange | None) -> Mask:
+        """Rows that a condition, a range and the by-group select."""
         n_rows = self.data.n_rows
         selected = np.ones(n_rows, dtype=bool) if self.within is None else self.within.copy()
-        if frame.condition is not None:
-            selected &= truth(self.evaluator().number(frame.condition))
-        if frame.rows is not None:
-            rows = (frame.rows.first, frame.rows.last)
-            first, last = absolute_rows(rows, n_rows, frame.rows.span)
+        if condition is not None:
+            selected &= truth(self.evaluator().number(condition))
+        if rows is not None:
+            first, last = absolute_rows((rows.first, rows.last), n_rows, rows.span)
             selected[: first - 1] = False
             selected[last:] = False
         return selected

@@ -42,9 +42,23 @@ REPLAY_EXAMPLE = """\b
   gllamm-py replay jsp.fit "allc level(90)\""""
 
 
+PREDICT_EXAMPLE = """\b
+  gllamm-py predict jsp.fit jsp.dta "p, mu" --out predicted.dta
+  gllamm-py predict jsp.fit new.csv "u, u" --out means.csv"""
+
+SIMULATE_EXAMPLE = """\b
+  gllamm-py simulate jsp.fit jsp.dta y1 --seed 1 --out simulated.dta"""
+
+ESTAT_EXAMPLE = """\b
+  gllamm-py estat jsp.fit ic
+  gllamm-py estat jsp.fit "lincom x1 - x2\""""
+
+OWN_COMMANDS = ("test", "testparm", "lincom", "nlcom", "margins")
+"""Commands after the fit that do not begin with estat."""
+
 DO_EXAMPLE = """\b
   gllamm-py do analysis.do
-  gllamm-py do analysis.do schools.dta 8 --log analysis.log --json results.json\""""
+  gllamm-py do analysis.do schools.dta 8 --log analysis.log --json results.json"""
 
 
 @click.group(
@@ -369,6 +383,92 @@ def replay(file: str, options: str, json_file: str | None) -> None:
                 _write_files(outcome.fit, json_file, None)
             else:
                 output.lines(outcome.notes)
+
+
+def _after(
+    model: str, data: str, statement: str, out_file: str, *, seed: int | None, threads: int | None
+) -> None:
+    """Carry out gllapred or gllasim with a saved fit on data, and write the data."""
+    from gllamm_cli.fit.store import load_fit
+    from gllamm_cli.report.terminal import standard_output
+    from gllamm_cli.script import outcome_lines
+    from gllamm_cli.session import Session
+    from gllamm_cli.write import write_dataset
+
+    with _errors_reported():
+        _check_writable(out_file)
+        session = Session(fit=load_fit(model), threads=threads)
+        session.use(data)
+        session.use_whole_data()
+        output = standard_output()[0]
+        if seed is not None:
+            session.run(f"set seed {seed}")
+        for outcome in session.execute(statement):
+            output.lines(outcome_lines(outcome))
+        write_dataset(session.data, Path(out_file))
+
+
+@cli.command(epilog=f"Examples:\n\n{PREDICT_EXAMPLE}", short_help="Predict with a saved fit.")
+@click.argument("model")
+@click.argument("data")
+@click.argument("request", metavar="'STUB [IF] [IN], OPTIONS'")
+@click.option("--out", "out_file", required=True, metavar="FILE", help="Where the data go.")
+@click.option("--threads", type=click.IntRange(min=1), metavar="N", help="Number of threads.")
+def predict(model: str, data: str, request: str, out_file: str, threads: int | None) -> None:
+    """Add gllapred's predictions from MODEL to DATA.
+
+    MODEL is a fit saved by fit --save. DATA are those of the fit or new ones with the
+    same variables; responses may be missing. The request is what follows gllapred:
+    the new variable or stub, and options such as u, mu, p or linpred. All rows are
+    predicted.
+    """
+    _after(model, data, f"gllapred {request}", out_file, seed=None, threads=threads)
+
+
+@cli.command(epilog=f"Example:\n\n{SIMULATE_EXAMPLE}", short_help="Simulate from a saved fit.")
+@click.argument("model")
+@click.argument("data")
+@click.argument("request", metavar="'STUB [IF] [IN], OPTIONS'")
+@click.option("--seed", type=click.IntRange(min=0), required=True, metavar="N", help="Seed.")
+@click.option("--out", "out_file", required=True, metavar="FILE", help="Where the data go.")
+@click.option("--threads", type=click.IntRange(min=1), metavar="N", help="Number of threads.")
+def simulate(
+    model: str, data: str, request: str, seed: int, out_file: str, threads: int | None
+) -> None:
+    """Add gllasim's simulated responses from MODEL to DATA.
+
+    The same seed gives the same numbers, whatever the number of threads. The request
+    is what follows gllasim: the new variable, and options such as u or mu.
+    """
+    _after(model, data, f"gllasim {request}", out_file, seed=seed, threads=threads)
+
+
+@cli.command(epilog=f"Examples:\n\n{ESTAT_EXAMPLE}", short_help="Statistics of a saved fit.")
+@click.argument("model")
+@click.argument("request")
+@click.option("--data", metavar="FILE", help="Data of the fit, for requests that need them.")
+@click.option("--threads", type=click.IntRange(min=1), metavar="N", help="Number of threads.")
+def estat(model: str, request: str, data: str | None, threads: int | None) -> None:
+    """Compute what follows from the estimates of MODEL.
+
+    REQUEST is what may follow estat (ic, vce, icc, vc, ...), or a command of its own:
+    test, testparm, lincom or nlcom.
+    """
+    from gllamm_cli.fit.store import load_fit
+    from gllamm_cli.report.terminal import standard_output
+    from gllamm_cli.script import outcome_lines
+    from gllamm_cli.session import Session
+
+    with _errors_reported():
+        session = Session(fit=load_fit(model), threads=threads)
+        if data is not None:
+            session.use(data)
+            session.use_whole_data()
+        word = re.match(r"\w*", request.strip())
+        own = word is not None and word.group() in OWN_COMMANDS
+        output = standard_output()[0]
+        for outcome in session.execute(request if own else f"estat {request}"):
+            output.lines(outcome_lines(outcome))
 
 
 def main() -> None:

@@ -14,7 +14,16 @@ from pathlib import Path
 import click
 
 from gllamm_cli import __version__
-from gllamm_cli.cli import DO_EXAMPLE, FIT_EXAMPLE, GROUP_EXAMPLE, REPLAY_EXAMPLE, cli
+from gllamm_cli.cli import (
+    DO_EXAMPLE,
+    ESTAT_EXAMPLE,
+    FIT_EXAMPLE,
+    GROUP_EXAMPLE,
+    PREDICT_EXAMPLE,
+    REPLAY_EXAMPLE,
+    SIMULATE_EXAMPLE,
+    cli,
+)
 from gllamm_cli.errors import GllammError, NotSupported
 from gllamm_cli.interpret.table import COMMANDS
 from gllamm_cli.model.resolve import NOT_YET, resolve_replay
@@ -25,7 +34,10 @@ EXAMPLES = {
     "gllamm-py": GROUP_EXAMPLE,
     "do": DO_EXAMPLE,
     "fit": FIT_EXAMPLE,
+    "estat": ESTAT_EXAMPLE,
+    "predict": PREDICT_EXAMPLE,
     "replay": REPLAY_EXAMPLE,
+    "simulate": SIMULATE_EXAMPLE,
 }
 EXIT_STATUS = (
     ("0", "Results were printed or written, even if convergence was not achieved."),

@@ -209,6 +209,11 @@ class Session:
             yield from found
             found.clear()
 
+    def use_whole_data(self) -> None:
+        """Take all rows of the data for the sample of the estimates."""
+        if self.results is not None:
+            self.results = replace(self.results, sample=self.data.row_ids)
+
     @property
     def data(self) -> Dataset:
         """The data in memory; r(111) if there are none."""

@@ -90,7 +90,7 @@ class _Reader:
             if text.endswith("{") and not text.endswith("${"):
                 nodes.extend(self._braced(statement, text[:-1].rstrip(), depth))
             elif PROGRAM.match(text) or RAW_BLOCK.match(text):
-                nodes.append(self._up_to_end(statement))
+                nodes.append(self._up_to_end(statement, depth))
             else:
                 nodes.append(Line(statement))
         if head is not None and not self.lenient:
@@ -121,12 +121,18 @@ class _Reader:
             return [block, *self._braced(following, rest[:-1].rstrip(), depth)]
         return [block, Line(following)]
 
-    def _up_to_end(self, statement: Statement) -> Block:
-        body: list[Node] = []
+    def _up_to_end(self, statement: Statement, depth: int) -> Block:
+        body: list[Statement] = []
         while self.position < len(self.statements):
             line = self.statements[self.position]
             self.position += 1
             if line.text == "end":
-                return Block(statement, tuple(body), line)
-            body.append(Line(line))
+                is_program = PROGRAM.match(statement.text) is not None
+                inner = (
+                    _Reader(body, self.lenient).body(None, depth + 1)
+                    if is_program
+                    else tuple(map(Line, body))
+                )
+                return Block(statement, inner, line)
+            body.append(line)
         raise Incomplete(f"line {statement.line}: unexpected end of file", hint="end is missing")

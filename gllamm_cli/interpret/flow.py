@@ -70,6 +70,8 @@ def error(run: Run) -> None:
 
 def continue_(run: Run) -> None:
     """``continue [, break]``."""
+    if not run.interpreter.in_loop():
+        raise InvalidSyntax("continue outside of a loop", span=run.span)
     raise LoopEnd("break" in run.span.text)
 
 

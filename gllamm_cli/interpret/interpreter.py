@@ -76,6 +76,7 @@ class Frame:
     temporary: list[str] = field(default_factory=list)
     preserved: Dataset | None = None
     has_preserved: bool = False
+    loops: int = 0
     name: str = ""
 
 
@@ -174,6 +175,10 @@ class Interpreter:
         """Run the statements of a text; raises at the first that fails."""
         with suppress(Stop):
             self.run_nodes(parse_blocks(read_statements(text), lenient=self.lenient))
+
+    def in_loop(self) -> bool:
+        """Whether a loop of the present script or program is running."""
+        return self.frame.loops > 0
 
     def run_quietly(self, text: str) -> None:
         """Run the statements of a text without output."""
@@ -301,6 +306,7 @@ class Interpreter:
     def _loop(self, name: str, values: Sequence[str] | Iterator[str], body: Sequence[Node]) -> None:
         local = self.macros.local
         outer = local.get(name)
+        self.frame.loops += 1
         try:
             for value in values:
                 self._pass()
@@ -311,6 +317,7 @@ class Interpreter:
                     if end.leave:
                         break
         finally:
+            self.frame.loops -= 1
             if outer is None:
                 local.pop(name, None)
             else:
@@ -385,13 +392,17 @@ class Interpreter:
             number += 1
 
     def _while(self, condition: str, body: Sequence[Node]) -> None:
-        while self._holds(self.macros.expand(condition)):
-            self._pass()
-            try:
-                self.run_nodes(body)
-            except LoopEnd as end:
-                if end.leave:
-                    break
+        self.frame.loops += 1
+        try:
+            while self._holds(self.macros.expand(condition)):
+                self._pass()
+                try:
+                    self.run_nodes(body)
+                except LoopEnd as end:
+                    if end.leave:
+                        break
+        finally:
+            self.frame.loops -= 1
 
     def _holds(self, text: str) -> bool:
         value = np.ravel(self.evaluator().number(parse_expression(text)))
@@ -621,7 +632,7 @@ def new_names(text: str) -> list[str]:
     """Names to be made: ``x1-x5`` counts."""
     names: list[str] = []
     for item in text.replace("-", " - ").split():
-        if names and names[-1] == "-":
+        if len(names) > 1 and names[-1] == "-":
             names.pop()
             first = re.fullmatch(r"(.*?)(\d+)", names[-1])
             last = re.fullmatch(r"(.*?)(\d+)", item)

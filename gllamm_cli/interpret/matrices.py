@@ -8,6 +8,7 @@ import numpy as np
 
 from gllamm_cli.errors import Conformability, InvalidSyntax, VariableNotFound
 from gllamm_cli.interpret.run import Run
+from gllamm_cli.stata.definitions import STORAGE_TYPES
 from gllamm_cli.stata.format import display, shown_in_format
 from gllamm_cli.stata.functions import FloatArray
 from gllamm_cli.stata.lexer import is_name, part, stripped
@@ -200,4 +201,6 @@ def svmat(run: Run) -> None:
         columns[column] = np.full(data.n_rows, np.nan)
         columns[column][:n_rows] = found.values[:, k]
     kind = words[0] if len(words) > 1 else "float"
+    if kind not in STORAGE_TYPES:
+        raise InvalidSyntax(f"{kind} is no storage type", span=run.span)
     run.data = data.with_columns(columns, storage_type=kind)

@@ -9,6 +9,7 @@ import numpy as np
 from gllamm_cli.errors import InvalidSyntax, WrongEstimator
 from gllamm_cli.interpret.run import Run
 from gllamm_cli.interpret.stored import criteria_lines
+from gllamm_cli.stata.definitions import STORAGE_TYPES
 from gllamm_cli.stata.functions import FloatArray
 from gllamm_cli.stata.named_matrix import NamedMatrix
 
@@ -26,6 +27,8 @@ def predict(run: Run) -> None:
         raise InvalidSyntax("predict needs the name of a new variable", span=run.span)
     name = run.new_name(words[-1])
     kind = words[0] if len(words) > 1 else "float"
+    if kind not in STORAGE_TYPES:
+        raise InvalidSyntax(f"{kind} is no storage type", span=run.span)
     xb, used = _linear_predictor(run)
     selected = run.rows(parsed)
     if parsed.has("stdp"):

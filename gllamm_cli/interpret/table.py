@@ -64,10 +64,18 @@ ROWS: tuple[tuple[ByUse, str, str], ...] = (
         "flow",
         "do ru.n=do inc.lude=do e.xit err.or cont.inue=continue_ pre.serve=preserve rest.ore",
     ),
-    (NO, "flow", "pr.ogram ret.urn=return_results eret.urn sret.urn=ignored confirm"),
+    (
+        NO,
+        "flow",
+        "pr.ogram ret.urn=return_results eret.urn=return_results sret.urn=ignored confirm",
+    ),
     (NO, "settings", "set ver.sion=ignored more=ignored clear cd pwd which net ssc log cmdlog=log"),
     (NO, "settings", "adoupdate=net findit=net update=net h.elp=help search=net view=ignored"),
-    (NO, "settings", "timer=ignored sleep=ignored pause=ignored char=ignored note=ignored"),
+    (
+        NO,
+        "settings",
+        "sret.urn=ignored timer=ignored sleep=ignored pause=ignored char=ignored note=ignored",
+    ),
     (NO, "settings", "notes=ignored browse=ignored br=ignored edit=ignored ed=ignored cls=ignored"),
     (NO, "settings", "discard=ignored translate=ignored"),
     (

@@ -227,7 +227,8 @@ def test(run: Run) -> None:
     run.span = part(span, span.start, span.start + len(head))
     restrictions = _restrictions(run, found)
     if options.strip().startswith("a"):
-        restrictions = [*run.session.last_test, *restrictions]
+        earlier = [kept for kept in run.session.last_test if len(kept[0]) == len(found.b)]
+        restrictions = [*earlier, *restrictions]
     _wald(run, found, restrictions)
 
 
@@ -260,6 +261,8 @@ def _matches(name: str, pattern: str) -> bool:
 def _wald(run: Run, found: Estimates, restrictions: list[tuple[FloatArray, float, str]]) -> None:
     from scipy.special import chdtrc, fdtrc
 
+    if not restrictions:
+        raise InvalidSyntax("test needs coefficients or equations", span=run.span)
     run.session.last_test = restrictions
     R = np.array([vector for vector, _, _ in restrictions])
     r = np.array([value for _, value, _ in restrictions])

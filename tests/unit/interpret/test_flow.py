@@ -1,10 +1,13 @@
 """Loops, conditions, programs, prefixes and errors of scripts."""
 
+from importlib import import_module
+
 import pandas as pd
 import pytest
 from scripts import failure, printed, run_do
 
 from gllamm_cli.errors import UnknownCommand
+from gllamm_cli.interpret.table import COMMANDS, find_command
 
 FRAME = pd.DataFrame({"g": [1.0, 1, 2, 2, 2], "x": [5.0, 3, 4, 1, 2]})
 
@@ -193,3 +196,24 @@ def test_nested_scripts_have_their_own_locals(tmp_path, monkeypatch):
     assert printed("local a 1\ndo inner.do hello\ndisplay `a' $g") == ["hello", "15"]
     assert printed("run inner.do hello\ndisplay 3") == ["3"]
     assert printed("include inner.do\ndisplay `a'") == ["", "2"]
+
+
+def test_every_command_has_its_function():
+    """The table names functions that are loaded only when used."""
+    for command in COMMANDS.values():
+        module, _, function = command.handler.partition(":")
+        assert callable(getattr(import_module(f"gllamm_cli.interpret.{module}"), function))
+
+
+def test_shortest_forms_are_those_of_stata():
+    shortest = {
+        "g": "generate", "su": "summarize", "ta": "tabulate", "l": "list", "d": "describe",
+        "di": "display", "mat": "matrix", "sca": "scalar", "loc": "local", "gl": "global",
+        "u": "use", "sa": "save", "ren": "rename", "reg": "regress", "est": "estimates",
+        "cons": "constraint", "eret": "ereturn", "ret": "return", "la": "label", "so": "sort",
+        "cou": "count", "mer": "merge", "app": "append", "cor": "correlate", "pres": "preserve",
+        "te": "test", "pois": "poisson", "as": "assert",
+    }  # fmt: skip
+    assert {word: find_command(word).name for word in shortest} == shortest
+    for whole in ("replace", "drop", "keep", "egen", "recode", "reshape", "collapse", "gllamm"):
+        assert find_command(whole[:-1]) is None or find_command(whole[:-1]).name != whole

@@ -1,0 +1,93 @@
+"""Saved fits are used from the shell: predict, simulate, estat."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+
+import numpy as np
+import pandas as pd
+import pytest
+from click.testing import CliRunner
+from tables import write_clusters
+
+from gllamm_cli.cli import cli
+from gllamm_cli.session import Session
+
+MODEL = "gllamm y x, i(id) adapt nolog"
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    write_clusters(tmp_path / "data.csv")
+    assert run("fit", "data.csv", MODEL, "--save", "m.fit", "--quiet").exit_code == 0
+    return tmp_path
+
+
+def run(*arguments):
+    return CliRunner().invoke(cli, arguments)
+
+
+def test_a_fresh_process_predicts_what_the_session_predicts(folder):
+    session = Session(threads=1)
+    session.use("data.csv")
+    session.run(f"{MODEL}\ngllapred m, mu\ngllapred u, u")
+    for request in ("m, mu", "u, u"):
+        subprocess.run(
+            [sys.executable, "-m", "gllamm_cli", "predict", "m.fit", "data.csv", request,
+             "--out", "p.csv"],
+            check=True,
+            capture_output=True,
+        )  # fmt: skip
+        table = pd.read_csv("p.csv")
+        for name in table.columns.intersection(["m", "um1", "us1"]):
+            np.testing.assert_allclose(table[name], session.data.column(name), rtol=1e-12)
+
+
+def test_new_data_are_predicted_with_missing_responses(folder):
+    new = pd.DataFrame({"id": [999.0, 999.0], "x": [0.0, 1.0], "y": [np.nan, np.nan]})
+    new.to_csv("new.csv", index=False)
+    assert run("predict", "m.fit", "new.csv", "m, mu", "--out", "p.dta").exit_code == 0
+    found = pd.read_stata("p.dta")
+    fit = Session(threads=1)
+    fit.use("data.csv")
+    fit.run(MODEL)
+    b = dict(zip([n.name for n in fit.fit.names], fit.fit.estimates, strict=False))
+    np.testing.assert_allclose(np.diff(found["m"]), b["x"], rtol=1e-6)
+
+
+def test_simulations_depend_on_the_seed_and_on_nothing_else(folder):
+    for threads, seed, out in (("1", "7", "a"), ("2", "7", "b"), ("1", "8", "c")):
+        result = run(
+            "simulate", "m.fit", "data.csv", "s", "--seed", seed, "--threads", threads,
+            "--out", f"{out}.csv",
+        )  # fmt: skip
+        assert result.exit_code == 0
+    a, b, c = (pd.read_csv(f"{name}.csv")["s"] for name in "abc")
+    assert (a == b).all()
+    assert (a != c).any()
+
+
+def test_estat_and_tests_of_a_saved_fit(folder):
+    assert "BIC" in run("estat", "m.fit", "ic").stdout
+    assert "( 1)  2*[y]x = 0" in run("estat", "m.fit", "lincom 2*x").stdout
+    assert "Prob > chi2" in run("estat", "m.fit", "test x").stdout
+    result = run("estat", "m.fit", "nosuch")
+    assert (result.exit_code, "r(198);" in result.stderr) == (1, True)
+
+
+def test_a_model_of_a_newer_program_is_refused(folder):
+    content = json.loads((folder / "m.fit").read_text())
+    content["schema"] = 10**6
+    (folder / "m.fit").write_text(json.dumps(content))
+    result = run("predict", "m.fit", "data.csv", "m, mu", "--out", "p.csv")
+    assert result.exit_code == 1
+    assert "newer" in result.stderr
+
+
+def test_files_of_unknown_types_are_refused(folder):
+    result = run("predict", "m.fit", "data.csv", "m, mu", "--out", "p.xyz")
+    assert result.exit_code == 1
+    assert "cannot be written" in result.stderr

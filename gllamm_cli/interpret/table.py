@@ -67,9 +67,13 @@ ROWS: tuple[tuple[ByUse, str, str], ...] = (
     (
         NO,
         "flow",
-        "pr.ogram ret.urn=return_results eret.urn=return_results sret.urn=ignored confirm",
+        "pr.ogram ret.urn=return_results eret.urn=return_results confirm",
     ),
-    (NO, "settings", "set ver.sion=ignored more=ignored clear cd pwd which net ssc log cmdlog=log"),
+    (
+        NO,
+        "settings",
+        "set ver.sion=ignored more=ignored clear cd pwd which net ssc=net log cmdlog=log",
+    ),
     (NO, "settings", "adoupdate=net findit=net update=net h.elp=help search=net view=ignored"),
     (
         NO,
@@ -115,6 +119,9 @@ ROWS: tuple[tuple[ByUse, str, str], ...] = (
     ),
     (REPEAT, "regressions", "mlog.it"),
     (NO, "selection", "treatreg etregress=treatreg"),
+    (REPEAT, "mixed", "mixed xtmixed=mixed melogit xtmelogit=melogit meqrlogit=melogit meprobit"),
+    (REPEAT, "mixed", "mecloglog mepoisson xtmepoisson=mepoisson meqrpoisson=mepoisson meologit"),
+    (REPEAT, "mixed", "meoprobit meglm xtreg xtlogit xtprobit xtcloglog xtpoisson"),
     (NO, "xi", "xi"),
 )
 COMMANDS = _table()
@@ -314,24 +321,6 @@ REAL = frozenset(
 )
 """Commands of Stata that are not part of the language here."""
 
-ALIASES = {
-    "xtlogit": "gllamm ..., i(id) family(binom) link(logit) adapt",
-    "melogit": "gllamm ..., i(id) family(binom) link(logit) adapt",
-    "xtmelogit": "gllamm ..., i(id) family(binom) link(logit) adapt",
-    "meqrlogit": "gllamm ..., i(id) family(binom) link(logit) adapt",
-    "xtprobit": "gllamm ..., i(id) family(binom) link(probit) adapt",
-    "meprobit": "gllamm ..., i(id) family(binom) link(probit) adapt",
-    "xtpoisson": "gllamm ..., i(id) family(poisson) link(log) adapt",
-    "mepoisson": "gllamm ..., i(id) family(poisson) link(log) adapt",
-    "xtmepoisson": "gllamm ..., i(id) family(poisson) link(log) adapt",
-    "mixed": "gllamm ..., i(id) adapt",
-    "xtmixed": "gllamm ..., i(id) adapt",
-    "xtreg": "gllamm ..., i(id) adapt",
-    "meologit": "gllamm ..., i(id) link(ologit) adapt",
-    "meoprobit": "gllamm ..., i(id) link(oprobit) adapt",
-}
-"""What to type in place of a command of Stata."""
-
 
 def find_command(word: str) -> Command | None:
     """Return the command a word means, perhaps abbreviated."""
@@ -346,15 +335,11 @@ def find_command(word: str) -> Command | None:
 
 def unknown_command(word: str, span: Span) -> UnknownCommand:
     """Return the error for a word that is no command here."""
-    if word in ALIASES:
+    if word in REAL:
         return UnknownCommand(
             f"command {word} is a command of Stata that this program does not have",
             span=span,
-            hint=f"the same model: {ALIASES[word]}",
-        )
-    if word in REAL:
-        return UnknownCommand(
-            f"command {word} is a command of Stata that this program does not have", span=span
+            hint="gllamm fits multilevel and latent variable models of every kind",
         )
     return UnknownCommand(
         f"command {word} is unrecognized", span=span, hint=suggestion(word, list(COMMANDS))

@@ -36,6 +36,8 @@ class Regression:
         Name of the base outcome of a multinomial model, and its place.
     auxiliary
         Equations whose one parameter is shown as ``/name`` after the others.
+    hidden
+        Equations that the table leaves out.
     below
         Lines under the table.
     widths
@@ -51,6 +53,7 @@ class Regression:
     several: bool = False
     base: tuple[str, int] | None = None
     auxiliary: tuple[str, ...] = ()
+    hidden: tuple[str, ...] = ()
     below: tuple[str, ...] = ()
     widths: tuple[int, int, int] = (LEFT_WIDTH, 17, 10)
     clusters: int | None = None
@@ -174,6 +177,8 @@ def regression_lines(
     rows = list(zip(estimates.names, estimates.b, _errors(estimates), strict=True))
     equations = estimates.equations()
     for (equation, name), b, se in rows:
+        if equation in shown.hidden:
+            continue
         if equation in shown.auxiliary:
             if previous is None or previous not in shown.auxiliary:
                 lines.append(DIVIDER)

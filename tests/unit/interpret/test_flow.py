@@ -164,7 +164,7 @@ def test_continue_goes_on_after_errors():
         ("program define p\n p\nend\np", 1),
         ("if x=1 display 1", 101),
         ("local 1a:b = 3", 198),
-        ("melogit y x", 199),
+        ("asmprobit y x", 199),
         ("frobnicate", 199),
     ],
 )
@@ -173,7 +173,7 @@ def test_errors(script, rc):
 
 
 def test_commands_of_stata_outside_the_language_are_named():
-    error = failure("xtlogit y x")
+    error = failure("asmprobit y x")
     assert isinstance(error, UnknownCommand)
     assert "command of Stata that this program does not have" in error.message
     assert "gllamm" in error.hint

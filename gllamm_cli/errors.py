@@ -296,6 +296,12 @@ class AssertionFailed(GllammError):
     rc = 9
 
 
+class FileCannotBeOpened(GllammError):
+    """A file or folder the system refuses to open."""
+
+    rc = 603
+
+
 class FileExists(GllammError):
     """A file that would be overwritten."""
 

@@ -613,10 +613,16 @@ class Interpreter:
         module, _, function = command.handler.partition(":")
         handler: Any = getattr(import_module(f"gllamm_cli.interpret.{module}"), function)
         run = Run(self.session, self, command.name, span, groups, within)
-        if command.takes_lines:
-            handler(run, lines)
-        else:
-            handler(run)
+        try:
+            if command.takes_lines:
+                handler(run, lines)
+            else:
+                handler(run)
+        except OSError as error:
+            file = error.filename or "file"
+            raise FileCannotBeOpened(
+                f"{file} could not be opened", hint=error.strerror or str(error)
+            ) from error
 
 
 @dataclass(slots=True)

@@ -25,7 +25,7 @@ from gllamm_cli.interpret.run import Parsed, Run
 from gllamm_cli.model.families import find_family, find_link
 from gllamm_cli.model.resolve import Definitions, resolve
 from gllamm_cli.report.regression import Regression, count, regression_lines
-from gllamm_cli.stata.command import parse_gllamm
+from gllamm_cli.stata.command import GllammCommand, parse_gllamm
 from gllamm_cli.stata.format import display, format_f, format_g
 from gllamm_cli.stata.lexer import Kind, frame_tokens, part, whole
 from gllamm_cli.stata.varlist import expand_varlist, parse_varlist
@@ -193,7 +193,9 @@ def _fit(
         f"link({link}) adapt nip({points}) nolog{' nocorrel' if uncorrelated else ''}"
         f"{' nocons' if parsed.has('noconstant') else ''}"
     )
-    request = resolve(parse_gllamm(text), data, Definitions(equations, {}, {}))
+    command = parse_gllamm(text)
+    assert isinstance(command, GllammCommand), "the text names a response"
+    request = resolve(command, data, Definitions(equations, {}, {}))
     selected = tuple(int(row) for row in np.flatnonzero(run.rows(parsed)))
     spec = replace(
         request.spec,

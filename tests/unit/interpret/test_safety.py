@@ -91,3 +91,8 @@ count
 """
     assert printed(script)[-1] == "  4"
     assert not list(tmp_path.iterdir())
+
+
+def test_what_the_system_refuses_is_an_error_of_the_script(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert failure("set obs 1\ngen x = 1\nsave nosuch/a.dta").rc == 603

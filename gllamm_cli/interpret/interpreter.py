@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from gllamm_cli.errors import (
+    FileCannotBeOpened,
     GllammError,
     InvalidSyntax,
     NotAllowed,

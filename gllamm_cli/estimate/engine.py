@@ -78,6 +78,8 @@ class Engine:
         Number of threads; results do not depend on it.
     on_evaluation
         Called after each evaluation.
+    shortcuts
+        Whether binary responses are computed in product form.
     """
 
     def __init__(
@@ -86,6 +88,8 @@ class Engine:
         parameters: Parameters,
         threads: int | None = None,
         on_evaluation: Callable[[], None] = lambda: None,
+        *,
+        shortcuts: bool = True,
     ) -> None:
         self._on_evaluation = on_evaluation
         self.design = design
@@ -127,6 +131,7 @@ class Engine:
             None
             if design.composite is None
             else (design.composite.part, design.composite.portion, design.composite.weight),
+            shortcuts,
         )
 
     def _call(

@@ -304,7 +304,13 @@ def _objective(job: _Job) -> LatentObjective | GaussianObjective:
     """The log likelihood: in closed form where there is one and it is wanted."""
     if _is_exact(job):
         return GaussianObjective(job.design, job.parameters, job.reduction, job.monitor.evaluated)
-    engine = Engine(job.design, job.parameters, job.threads, job.monitor.evaluated)
+    engine = Engine(
+        job.design,
+        job.parameters,
+        job.threads,
+        job.monitor.evaluated,
+        shortcuts=job.shortcuts,
+    )
     return LatentObjective(engine, job.reduction, job.spec.adaptive)
 
 

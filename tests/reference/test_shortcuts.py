@@ -8,6 +8,8 @@ import pytest
 
 from gllamm_cli.data import Dataset
 from gllamm_cli.estimate import gaussian
+from gllamm_cli.estimate.adapt import standard_placement
+from gllamm_cli.estimate.engine import Engine
 from gllamm_cli.estimate.gaussian import GaussianObjective
 from gllamm_cli.fit.estimator import fit_model
 from gllamm_cli.model.assemble import build_design
@@ -148,3 +150,54 @@ def test_robust_standard_errors_survive_a_change_of_sign():
         assert session.fit.estimates[-1] > 0
         covariances.append(session.fit.covariance)
     np.testing.assert_allclose(covariances[1], covariances[0], rtol=1e-4, atol=1e-8)
+
+
+BINARY = [
+    "gllamm b x, i(id) family(binom) adapt",
+    "gllamm b x, i(id) family(binom) nip(6)",
+    "gllamm b x, i(id) nrf(2) eqs(c s) family(binom) adapt nip(5)",
+    "gllamm b i1 i2 i3, i(id) eqs(load) family(binom) adapt",
+    "gllamm b x, i(id top) family(binom) adapt nip(5)",
+    "gllamm b x, i(id top) nrf(1 2) eqs(c d s) family(binom) adapt nip(4)",
+    "gllamm b x, i(id) family(binom) ip(f) nip(2)",
+    "gllamm b x, i(id) family(binom) offset(off) geqs(f1) adapt",
+]
+
+
+@pytest.mark.parametrize("text", BINARY)
+@pytest.mark.parametrize("size", [1.0, 40.0, 4000.0])
+def test_product_form_equals_the_sum_of_logarithms(text, size):
+    """Log likelihood, score and information, far out in the tails as well."""
+    frame = FRAME.assign(b=(FRAME["y"] > 1).astype(float), x=FRAME["x"] * size)
+    data = Dataset.from_frame(frame)
+    asked = resolve(parse_gllamm(text), data, DEFINITIONS)
+    design, spec, _ = build_design(asked.spec, data)
+    parameters = build_parameters(spec)
+    theta = 0.3 + 0.2 * np.cos(np.arange(parameters.n))
+    placement = standard_placement(design) if spec.adaptive else None
+    found, plain = (
+        Engine(design, parameters, 1, shortcuts=shortcuts).evaluate(
+            theta, placement, derivatives=True, moments=True
+        )
+        for shortcuts in (True, False)
+    )
+    assert found.log_likelihood == pytest.approx(plain.log_likelihood, rel=1e-12)
+    np.testing.assert_allclose(found.score, plain.score, rtol=1e-9, atol=1e-9)
+    np.testing.assert_allclose(found.hessian, plain.hessian, rtol=1e-9, atol=1e-8)
+    for a, b in zip(found.moments, plain.moments, strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-9, atol=1e-10)
+
+
+def test_weights_and_denominators_go_the_usual_way():
+    """Rows that stand for several do not enter the product."""
+    frame = FRAME.assign(b=(FRAME["y"] > 1).astype(float), n=2.0)
+    session = Session(Dataset.from_frame(frame), threads=1)
+    session.run("gllamm b x, i(id) family(binom) weight(wt) adapt")
+    weighted = session.fit.log_likelihood
+    asked = resolve(
+        parse_gllamm("gllamm b x, i(id) family(binom) weight(wt) adapt"),
+        session.dataset,
+        DEFINITIONS,
+    )
+    plain = fit_model(asked, session.dataset, threads=1, shortcuts=False)
+    assert weighted == pytest.approx(plain.log_likelihood, abs=1e-7)

@@ -19,7 +19,8 @@ from cython.parallel cimport prange, threadid
 from libc.stdlib cimport calloc, free
 
 from block cimport (
-    BINOMIAL, COMPOSITE, GAMMA, GAUSSIAN, LINKS, LOGIT, NOMINAL, ORDINAL, SCALED_LOGIT, SCALED_PROBIT,
+    BINOMIAL, COMPOSITE, GAMMA, GAUSSIAN, LINKS, LOGIT,
+    NOMINAL, ORDINAL, SCALED_LOGIT, SCALED_PROBIT,
 )
 from integrate cimport evaluate_cluster
 from model cimport (

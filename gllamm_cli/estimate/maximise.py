@@ -177,13 +177,14 @@ def maximise(
         for _ in range(MOST_REDUCTIONS):
             step, length, predicted = curvature.step(radius)
             least = -rounding if predicted < rounding else 1e-4 * predicted
-            gain = objective.value(point + step) - value
-            held = gain > least
-            moved = objective.settled_value(point + step) - value
-            if held or moved > least:
-                gain = max(gain, moved)
+            gain = objective.settled_value(point + step) - value
+            if gain > least:
                 break
             objective.restore()
+            gain = objective.value(point + step) - value
+            if gain > least:
+                objective.settled_value(point + step)
+                break
             radius = 0.25 * length
             backed_up = True
         else:

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import gammaln, polygamma, psi
 
 from gllamm_cli._cluster import Kernel
 from gllamm_cli.estimate.adapt import Placement
@@ -164,6 +163,8 @@ class Engine:
         """Functions of the shape of gamma rows, (N, 3); empty without any."""
         if not self._has_gamma:
             return _NO_TERMS
+        from scipy.special import gammaln, polygamma, psi
+
         shape = np.exp(-2.0 * predictors[0][0])
         return np.column_stack([gammaln(shape), psi(shape), polygamma(1, shape)])
 

@@ -387,9 +387,7 @@ def clogit(run: Run) -> None:
     dropped = int((~varies).sum())
     if dropped:
         rows_left = tuple(int(row) for row in known[varies[codes]])
-        run.print(
-            f"note: {dropped} groups dropped because of all positive or all negative outcomes."
-        )
+        run.print(f"note: {plural(dropped, 'group')} dropped: all outcomes are the same")
         setup = replace(setup, sample=Sample(selected=rows_left))
     number = np.zeros(setup.data.n_rows)
     number[known] = np.arange(1.0, len(known) + 1.0)

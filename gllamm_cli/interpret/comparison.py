@@ -48,15 +48,15 @@ def _quantiles(run: Run) -> tuple[str, FloatArray, FloatArray]:
 def xtile(run: Run) -> None:
     """``xtile new = exp [, nq(#) cutpoints(v)]``: groups by quantiles, from 1."""
     name, values, limits = _quantiles(run)
-    groups = np.searchsorted(limits, values, side="left") + 1.0
-    groups = np.where(np.isnan(values), np.nan, groups).astype(np.float64)
+    number = np.searchsorted(limits, values, side="left")
+    groups = np.asarray(np.where(np.isnan(values), np.nan, 1.0 + number), dtype=np.float64)
     run.data = run.data.with_column(name, groups, storage_type="byte")
 
 
 def pctile(run: Run) -> None:
     """``pctile new = exp [, nq(#)]``: quantiles in the first rows."""
     name, _, limits = _quantiles(run)
-    column = np.full(run.data.n_rows, np.nan)
+    column: FloatArray = np.full(run.data.n_rows, np.nan)
     column[: len(limits)] = limits[: run.data.n_rows]
     run.data = run.data.with_column(name, column, storage_type="float")
     run.returns({f"r{k}": float(x) for k, x in enumerate(limits, start=1)})

@@ -20,7 +20,7 @@ from gllamm_cli.fit.estimates import Estimates
 from gllamm_cli.fit.one_level import OneLevelFit, fit_one_level
 from gllamm_cli.interpret.factors import expand_factors
 from gllamm_cli.interpret.macros import number_text
-from gllamm_cli.interpret.run import Parsed, Run
+from gllamm_cli.interpret.run import Parsed, Run, plural
 from gllamm_cli.model.families import LINK_BY_NAME, find_family, find_link
 from gllamm_cli.model.spec import ChoiceSets, ModelSpec, Response, Sample, Thresholds
 from gllamm_cli.report.regression import Regression, count, regression_lines

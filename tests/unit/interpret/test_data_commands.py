@@ -262,6 +262,7 @@ def test_text_files(folder):
         ("xtset g x\nxtset g g", 451),
         ("encode t", 198),
         ("encode x, gen(y)", 109),
+        ("correlate t", 100),
     ],
 )
 def test_errors_have_statas_codes(script, rc):

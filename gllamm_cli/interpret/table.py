@@ -111,7 +111,8 @@ ROWS: tuple[tuple[ByUse, str, str], ...] = (
     (NO, "printing", "di.splay"),
     (NO, "stored", "est.imates"),
     (NO, "tests", "lrtest te.st testparm lincom nlcom"),
-    (NO, "posterior", "predict estat"),
+    (NO, "posterior", "predict"),
+    (NO, "estat", "estat"),
     (
         REPEAT,
         "regressions",

@@ -13,12 +13,13 @@ SUBCOMMANDS = {
     "vce": "posterior:estat",
     "icc": "components:icc",
     "vc": "components:vc",
+    "profile": "profile:profile",
 }
 """Function of each subcommand; it reads what follows the name."""
 
 
 def estat(run: Run) -> None:
-    """``estat ic``, ``vce``, ``icc``, ``vc``, ``profile``, ``bootstrap``."""
+    """``estat ic``, ``vce``, ``icc``, ``vc``, ``profile``."""
     match = NAME.match(run.span.text)
     word = match.group() if match else ""
     handler = SUBCOMMANDS.get(word)

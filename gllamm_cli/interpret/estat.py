@@ -14,12 +14,13 @@ SUBCOMMANDS = {
     "icc": "components:icc",
     "vc": "components:vc",
     "profile": "profile:profile",
+    "bootstrap": "bootstrap:estat",
 }
 """Function of each subcommand; it reads what follows the name."""
 
 
 def estat(run: Run) -> None:
-    """``estat ic``, ``vce``, ``icc``, ``vc``, ``profile``."""
+    """``estat ic``, ``vce``, ``icc``, ``vc``, ``profile``, ``bootstrap``."""
     match = NAME.match(run.span.text)
     word = match.group() if match else ""
     handler = SUBCOMMANDS.get(word)

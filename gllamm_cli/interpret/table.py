@@ -113,6 +113,7 @@ ROWS: tuple[tuple[ByUse, str, str], ...] = (
     (NO, "tests", "lrtest te.st testparm lincom nlcom"),
     (NO, "posterior", "predict"),
     (NO, "estat", "estat"),
+    (NO, "bootstrap", "bootstrap bs=bootstrap"),
     (
         REPEAT,
         "regressions",
@@ -140,7 +141,6 @@ REAL = frozenset(
         "betareg",
         "biprobit",
         "blogit",
-        "bootstrap",
         "boxcox",
         "bsample",
         "bstat",

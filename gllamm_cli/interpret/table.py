@@ -114,6 +114,7 @@ ROWS: tuple[tuple[ByUse, str, str], ...] = (
     (NO, "posterior", "predict"),
     (NO, "estat", "estat"),
     (NO, "bootstrap", "bootstrap bs=bootstrap"),
+    (NO, "margins", "margins"),
     (
         REPEAT,
         "regressions",
@@ -302,7 +303,6 @@ REAL = frozenset(
         "xttrans",
         "zinb",
         "zip",
-        "margins",
         "marginscontrast",
         "nestreg",
         "stepwise",

@@ -19,7 +19,8 @@ from cython.parallel cimport prange, threadid
 from libc.stdlib cimport calloc, free
 
 from block cimport (
-    COMPOSITE, GAMMA, GAUSSIAN, LINKS, NOMINAL, ORDINAL, SCALED_LOGIT, SCALED_PROBIT,
+    BINOMIAL, COMPOSITE, GAMMA, GAUSSIAN, LINKS, LOGIT,
+    NOMINAL, ORDINAL, SCALED_LOGIT, SCALED_PROBIT,
 )
 from integrate cimport evaluate_cluster
 from model cimport (
@@ -74,6 +75,8 @@ cdef class Kernel:
         Borders of the blocks of top-level clusters that are summed together.
     composite : (part, portion, weight), optional
         Composite links: (N,) int32, (N, parts), (N,); see ``composite.pxd``.
+    product_form : bool
+        Whether units of binary rows are computed as in ``bernoulli.pxd``.
     """
 
     cdef Model model
@@ -88,6 +91,7 @@ cdef class Kernel:
         const long long[::1] entry_start,
         const long long[::1] pair_start, const int[::1] pair_latent,
         auxiliary, int n_aux, levels, const long long[::1] blocks, composite=None,
+        bint product_form=True,
     ):
         cdef Model *g = &self.model
         cdef Index n = y.shape[0], below = 0, i
@@ -169,6 +173,26 @@ cdef class Kernel:
         g.n_latent = below
         if first_below(g, g.n_levels, g.level[g.n_levels].n_units, 1) != n:
             raise ValueError("clusters do not cover the rows")
+        if product_form and composite is None:
+            self.set_bernoulli()
+
+    cdef set_bernoulli(self):
+        """Mark the level-2 units all of whose rows are binary with a logit link."""
+        cdef Model *g = &self.model
+        cdef const unsigned char[::1] marks
+        plain = (
+            (np.asarray(self.keep[0]) == BINOMIAL * LINKS + LOGIT)
+            & (np.asarray(self.keep[2]) == 1.0)
+            & (np.asarray(self.keep[4]) == 1.0)
+            & np.isin(np.asarray(self.keep[1]), (0.0, 1.0))
+            & (np.diff(np.asarray(self.keep[9])) == 1)
+        )
+        if not plain.any():
+            return
+        first = np.asarray(<const long long[:g.level[2].n_units + 1]> g.level[2].first)
+        marks = np.minimum.reduceat(plain, first[:-1]).astype(np.uint8)
+        self.keep.append(marks)
+        g.bernoulli = &marks[0]
 
     cdef set_composite(self, part_, portion_, weight_):
         """Point the model at the parts of composite links."""

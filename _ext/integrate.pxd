@@ -40,14 +40,12 @@ are constant within a node.
 from libc.math cimport INFINITY, exp, isfinite, log
 from libc.string cimport memset
 
-from block cimport COMPOSITE, LINKS, Block
-from density cimport density_block
-from model cimport (
-    CHUNK, Index, Level, Model, Work, entry_size, first_below, first_entry, moment_size, packed,
-)
+from model cimport Index, Level, Model, Work, entry_size, first_below, first_entry, moment_size
 from moments cimport (
     collapse_entries, collapse_moments, expand_entries, moments_of_entries, own_moments,
 )
+from predictor cimport linear_coefficients
+from rows cimport evaluate_rows
 
 
 cdef inline double place_node(
@@ -94,171 +92,6 @@ cdef inline double normalise(double *log_posterior, Index n) noexcept nogil:
     for q in range(n):
         log_posterior[q] /= total
     return largest + log(total)
-
-
-cdef inline void linear_coefficients(
-    const Model *g, Work *w, Index begin, Index end
-) noexcept nogil:
-    """Coefficient of each latent variable (0: constant) in the predictor of rows begin..end."""
-    cdef Index i, m, width = g.n_latent + 1
-    cdef long long z, k
-    cdef double *a
-    for i in range(begin, end):
-        a = w.linear + (i - begin) * width
-        for m in range(width):
-            a[m] = 0.0
-        a[0] = g.offset[i]
-        for z in range(g.row_start[i], g.row_start[i + 1]):
-            for k in range(g.pair_start[g.column[z]], g.pair_start[g.column[z] + 1]):
-                a[g.pair_latent[k]] += g.value[z] * g.coefficient[k]
-
-
-cdef inline Index run_end(const Model *g, Index start, Index end, Index step) noexcept nogil:
-    """End of a run of at most ``step`` rows of one kind that does not split a group.
-
-    The rows of a composite may be of several kinds.
-    """
-    cdef Index stop = start + 1
-    cdef int composite = COMPOSITE * LINKS
-    while stop < end and (
-        g.kind[stop] == g.kind[start]
-        or (g.kind[stop] >= composite and g.kind[start] >= composite)
-    ) and (stop < start + step or g.entry_start[stop + 1] - g.entry_start[stop] > 1):
-        stop += 1
-    return stop
-
-
-cdef inline void fill_predictors(
-    const Model *g, Work *w, Index start, Index stop, Index top_row
-) noexcept nogil:
-    """Linear predictors of rows at all nodes of their level-2 unit."""
-    cdef Index R = g.level[2].n_nodes, n2 = g.level[2].n_latent, width = g.n_latent + 1
-    cdef Index i, m, q
-    cdef const double *a
-    cdef const double *v = w.v[2]
-    cdef double *nu = w.nu
-    cdef double base, x
-    for i in range(start, stop):
-        a = w.linear + (i - top_row) * width
-        base = a[0]
-        for m in range(n2 + 1, width):
-            base += a[m] * w.v_path[m]
-        for q in range(R):
-            nu[q] = base
-        for m in range(n2):
-            x = a[m + 1]
-            if x != 0.0:
-                for q in range(R):
-                    nu[q] += x * v[m * R + q]
-        nu += R
-
-
-cdef inline void evaluate_rows(
-    const Model *g, Work *w, Index unit, Index top_row
-) noexcept nogil:
-    """Densities of a level-2 unit's rows at all nodes.
-
-    Adds to the log posterior and the column scores, and keeps the (weighted)
-    second derivatives of the unit's rows.
-    """
-    cdef const Level *lev = &g.level[2]
-    cdef Index R = lev.n_nodes, begin = lev.first[unit], end = lev.first[unit + 1]
-    cdef Index step = CHUNK // R if R < CHUNK else 1
-    cdef Index start = begin, stop, i, q, t, s, c, local, entry
-    cdef double weight
-    cdef Block block
-    for c in range(3):
-        block.aux[c] = NULL
-    block.n_nodes = R
-    block.n_parts = g.n_parts
-    block.nu = w.nu
-    block.f = w.f
-    block.f1 = w.f1
-    while start < end:
-        stop = run_end(g, start, end, step)
-        fill_predictors(g, w, start, stop, top_row)
-        local = (start - begin) * R
-        entry = (g.entry_start[start] - g.entry_start[begin]) * R
-        block.n_rows = stop - start
-        block.y = g.y + start
-        block.denominator = g.denominator + start
-        block.constant = g.constant + start
-        block.gamma_terms = g.gamma_terms + 3 * start if g.gamma_terms != NULL else NULL
-        block.entry_start = g.entry_start + start
-        if g.part != NULL:
-            block.kind = g.kind + start
-            block.part = g.part + start
-            block.portion = g.portion + start * g.n_parts
-            block.part_weight = g.part_weight + start
-        block.f2 = w.f2 + entry
-        for t in range(g.n_channels):
-            c = g.channel[t]
-            block.aux[c] = g.aux[c] + start
-            block.fa[c] = w.fa[c] + local
-            block.fna[c] = w.fna[c] + local
-            for s in range(t + 1):
-                block.faa[packed(c) + g.channel[s]] = w.faa[packed(c) + g.channel[s]] + local
-            if g.derivatives and g.mixed:
-                # A density writes only the derivatives in its own predictors.
-                memset(block.fa[c], 0, block.n_rows * R * sizeof(double))
-                memset(block.fna[c], 0, block.n_rows * R * sizeof(double))
-                for s in range(t + 1):
-                    memset(
-                        block.faa[packed(c) + g.channel[s]], 0,
-                        block.n_rows * R * sizeof(double),
-                    )
-        density_block(g.kind[start], &block, g.derivatives)
-        for i in range(start, stop):
-            weight = g.row_weight[i]
-            t = (i - start) * R
-            for q in range(R):
-                w.log_posterior[2][q] += weight * w.f[t + q]
-            if g.derivatives:
-                accumulate_row(g, w, i, i - begin, w.f1 + t, g.entry_start[begin])
-        start = stop
-
-
-cdef inline void add_scaled(double *out, double x, const double *f, Index n) noexcept nogil:
-    cdef Index q
-    for q in range(n):
-        out[q] += x * f[q]
-
-
-cdef inline void accumulate_row(
-    const Model *g, Work *w, Index i, Index local, const double *f1, Index first
-) noexcept nogil:
-    """Add a row's first derivatives to the column scores; weight what is kept of it.
-
-    ``local`` is its number within the level-2 unit, ``first`` the unit's first entry.
-    """
-    cdef Index R = g.level[2].n_nodes, t, s, c, q
-    cdef long long z, e
-    cdef double weight = g.row_weight[i]
-    cdef double *kept
-    for z in range(g.row_start[i], g.row_start[i + 1]):
-        add_scaled(w.column_score + g.column[z] * R, weight * g.value[z], f1, R)
-    for t in range(g.n_channels):
-        c = g.channel[t]
-        for z in range(g.aux_start[c][i], g.aux_start[c][i + 1]):
-            add_scaled(
-                w.column_score + (g.n_columns + g.aux_column[c][z]) * R,
-                weight * g.aux_value[c][z], w.fa[c] + local * R, R,
-            )
-    if weight == 1.0:
-        return
-    for e in range(g.entry_start[i], g.entry_start[i + 1]):
-        kept = w.f2 + (e - first) * R
-        for q in range(R):
-            kept[q] *= weight
-    for t in range(g.n_channels):
-        c = g.channel[t]
-        for q in range(R):
-            w.fa[c][local * R + q] *= weight
-            w.fna[c][local * R + q] *= weight
-        for s in range(t + 1):
-            kept = w.faa[packed(c) + g.channel[s]] + local * R
-            for q in range(R):
-                kept[q] *= weight
 
 
 cdef inline void node_scores(const Model *g, Work *w, Index unit) noexcept nogil:

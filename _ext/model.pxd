@@ -73,6 +73,7 @@ cdef struct Model:
     const int *part
     const double *portion
     const double *part_weight
+    const unsigned char *bernoulli  # (level-2 units): see bernoulli.pxd; NULL if not used
     const long long *pair_start   # pairs of column c: pair_start[c]..pair_start[c+1]
     const int *pair_latent
     const double *coefficient     # h

@@ -10,8 +10,10 @@ level l, combination (q_L, ..., q_2) stands in column
 and its posterior weight is the product of the conditional weights of its nodes.
 """
 
-from integrate cimport evaluate_rows, linear_coefficients, normalise, place_node
+from integrate cimport normalise, place_node
 from model cimport Index, Level, Model, Work, first_below
+from predictor cimport linear_coefficients
+from rows cimport evaluate_rows
 
 
 cdef inline Index n_combinations(const Model *g, Index level) noexcept nogil:

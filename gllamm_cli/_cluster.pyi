@@ -31,6 +31,7 @@ class Kernel:
         levels: Sequence[tuple[_Int64, _Float, _Float, int]],
         blocks: _Int64,
         composite: tuple[_Int32, _Float, _Float] | None = None,
+        product_form: bool = True,
     ) -> None: ...
     @property
     def n_parameters(self) -> int: ...

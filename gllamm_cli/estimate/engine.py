@@ -8,7 +8,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import gammaln, polygamma, psi
 
 from gllamm_cli._cluster import Kernel
 from gllamm_cli.estimate.adapt import Placement
@@ -78,6 +77,8 @@ class Engine:
         Number of threads; results do not depend on it.
     on_evaluation
         Called after each evaluation.
+    shortcuts
+        Whether binary responses are computed in product form.
     """
 
     def __init__(
@@ -86,6 +87,8 @@ class Engine:
         parameters: Parameters,
         threads: int | None = None,
         on_evaluation: Callable[[], None] = lambda: None,
+        *,
+        shortcuts: bool = True,
     ) -> None:
         self._on_evaluation = on_evaluation
         self.design = design
@@ -127,6 +130,7 @@ class Engine:
             None
             if design.composite is None
             else (design.composite.part, design.composite.portion, design.composite.weight),
+            shortcuts,
         )
 
     def _call(
@@ -159,6 +163,8 @@ class Engine:
         """Functions of the shape of gamma rows, (N, 3); empty without any."""
         if not self._has_gamma:
             return _NO_TERMS
+        from scipy.special import gammaln, polygamma, psi
+
         shape = np.exp(-2.0 * predictors[0][0])
         return np.column_stack([gammaln(shape), psi(shape), polygamma(1, shape)])
 

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gllamm_cli.errors import InvalidSyntax
-from gllamm_cli.estimate.objective import LatentObjective
+from gllamm_cli.estimate.maximise import Objective
 from gllamm_cli.estimate.start import n_without_latent
 from gllamm_cli.model.constraints import Reduction
 from gllamm_cli.model.parameters import Parameters, parameter_names
@@ -27,7 +27,7 @@ LEAST_GAIN = 1e-5
 
 
 def search(
-    objective: LatentObjective,
+    objective: Objective,
     reduction: Reduction,
     parameters: Parameters,
     start: FloatArray,
@@ -87,7 +87,7 @@ def _with_new_mass(spec: ModelSpec, parameters: Parameters, given: StartVector) 
 
 def place_new_mass(
     spec: ModelSpec,
-    objective: LatentObjective,
+    objective: Objective,
     reduction: Reduction,
     parameters: Parameters,
     given: StartVector,

@@ -10,7 +10,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import log_softmax
 
 from gllamm_cli.model.design import DesignLevel
 
@@ -40,7 +39,8 @@ def evaluate_masses(level: DesignLevel, odds: FloatArray) -> Masses:
     K = len(level.rule.log_weights)
     predictor = np.zeros((units, K))
     predictor[:, : K - 1] = design @ odds.reshape(K - 1, G).T
-    log_weight = log_softmax(predictor, axis=1)
+    shifted = predictor - predictor.max(axis=1, keepdims=True)
+    log_weight = shifted - np.log(np.exp(shifted).sum(axis=1, keepdims=True))
     pi = np.exp(log_weight)
     difference = np.eye(K)[None, :, : K - 1] - pi[:, None, : K - 1]
     score = np.einsum("jqk,jg->jqkg", difference, design).reshape(units, K, -1)

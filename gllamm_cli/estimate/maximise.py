@@ -22,8 +22,6 @@ from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.linalg import eigh
-from scipy.optimize import brentq
 
 from gllamm_cli.estimate.records import IterationRecord
 
@@ -119,6 +117,9 @@ class _Curvature:
             along[0] += rest if along[0] >= 0 else -rest
             return along
         high = floor + float(np.linalg.norm(c)) / radius + spread
+        # Imported late: most fits never leave the region where Newton steps are good.
+        from scipy.optimize import brentq
+
         shift = brentq(excess, low, high, xtol=1e-14 * high, rtol=1e-12)
         return np.asarray(c / (w + shift), dtype=np.float64)
 
@@ -126,7 +127,7 @@ class _Curvature:
 def _curvature(score: FloatArray, hessian: FloatArray) -> _Curvature:
     diagonal = np.abs(np.diag(hessian))
     scale = 1.0 / np.sqrt(np.maximum(diagonal, 1e-12 * max(diagonal.max(initial=0.0), 1e-300)))
-    eigenvalues, vectors = eigh(-hessian * np.outer(scale, scale))
+    eigenvalues, vectors = np.linalg.eigh(-hessian * np.outer(scale, scale))
     return _Curvature(scale, eigenvalues, vectors, vectors.T @ (scale * score))
 
 
@@ -177,13 +178,14 @@ def maximise(
         for _ in range(MOST_REDUCTIONS):
             step, length, predicted = curvature.step(radius)
             least = -rounding if predicted < rounding else 1e-4 * predicted
-            gain = objective.value(point + step) - value
-            held = gain > least
-            moved = objective.settled_value(point + step) - value
-            if held or moved > least:
-                gain = max(gain, moved)
+            gain = objective.settled_value(point + step) - value
+            if gain > least:
                 break
             objective.restore()
+            gain = objective.value(point + step) - value
+            if gain > least:
+                objective.settled_value(point + step)
+                break
             radius = 0.25 * length
             backed_up = True
         else:

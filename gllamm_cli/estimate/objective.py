@@ -25,7 +25,7 @@ class LatentObjective:
     """
 
     def __init__(self, engine: Engine, reduction: Reduction, adaptive: bool) -> None:
-        self._engine = engine
+        self.engine = engine
         self._reduction = reduction
         self.placement: Placement | None = standard_placement(engine.design) if adaptive else None
         self.settled = True
@@ -34,7 +34,7 @@ class LatentObjective:
     def value(self, point: FloatArray) -> float:
         """Log likelihood with the present nodes."""
         theta = self._reduction.full(point)
-        return self._engine.evaluate(theta, self.placement).log_likelihood
+        return self.engine.evaluate(theta, self.placement).log_likelihood
 
     def settled_value(self, point: FloatArray) -> float:
         """Log likelihood after moving adaptive nodes to where they belong at ``point``."""
@@ -42,10 +42,10 @@ class LatentObjective:
         if self.placement is None:
             return self.value(point)
         theta = self._reduction.full(point)
-        outcome = settle(self._engine, theta, self.placement)
+        outcome = settle(self.engine, theta, self.placement)
         if not np.isfinite(outcome.log_likelihood):
             # Nodes placed for other parameters may be useless here.
-            outcome = settle(self._engine, theta, standard_placement(self._engine.design))
+            outcome = settle(self.engine, theta, standard_placement(self.engine.design))
         self.placement = outcome.placement
         self.settled = outcome.settled
         return outcome.log_likelihood
@@ -56,7 +56,7 @@ class LatentObjective:
 
     def derivatives(self, point: FloatArray) -> tuple[float, FloatArray, FloatArray]:
         """Log likelihood, score and Hessian in the free parameters."""
-        evaluation = self._engine.evaluate(
+        evaluation = self.engine.evaluate(
             self._reduction.full(point), self.placement, derivatives=True
         )
         return evaluation.reduced(self._reduction)

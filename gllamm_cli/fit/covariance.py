@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.linalg import eigh, eigvalsh, qr
 
 FloatArray = NDArray[np.float64]
 
@@ -23,7 +22,7 @@ def invert_information(hessian: FloatArray) -> FloatArray:
     information = -hessian
     diagonal = np.diag(information)
     scale = 1.0 / np.sqrt(np.where(diagonal > 0.0, diagonal, 1.0))
-    values, vectors = eigh(information * np.outer(scale, scale))
+    values, vectors = np.linalg.eigh(information * np.outer(scale, scale))
     used = values > SINGULAR * max(values[-1], SINGULAR)
     inverse = (vectors[:, used] / values[used]) @ vectors[:, used].T
     return np.asarray(inverse * np.outer(scale, scale))
@@ -38,9 +37,9 @@ def condition_number(hessian: FloatArray, T: FloatArray) -> float | None:
     """
     if not len(hessian):
         return None
-    _, R = qr(T, mode="economic")
+    _, R = np.linalg.qr(T)
     inverse = np.linalg.inv(R)
-    values = eigvalsh(-(inverse.T @ hessian @ inverse))
+    values = np.linalg.eigvalsh(-(inverse.T @ hessian @ inverse))
     if values[0] <= 0.0:
         return None
     return float(np.sqrt(values[-1] / values[0]))

@@ -17,9 +17,11 @@ from gllamm_cli.errors import (
     NoVariance,
     PerfectPrediction,
 )
+from gllamm_cli.estimate import gaussian
 from gllamm_cli.estimate.adapt import Placement, mirrored
 from gllamm_cli.estimate.engine import Engine
 from gllamm_cli.estimate.explore import LEAST_GAIN, place_new_mass, search
+from gllamm_cli.estimate.gaussian import GaussianObjective
 from gllamm_cli.estimate.maximise import Maximum, maximise
 from gllamm_cli.estimate.objective import LatentObjective
 from gllamm_cli.estimate.records import Monitor, Preparation, Unwatched
@@ -71,6 +73,7 @@ class _Job:
     reduction: Reduction
     threads: int | None
     monitor: Monitor
+    shortcuts: bool = True
 
     @property
     def most_iterations(self) -> int:
@@ -85,8 +88,15 @@ def fit_model(
     *,
     threads: int | None = None,
     monitor: Monitor | None = None,
+    shortcuts: bool = True,
 ) -> Fit:
     """Carry out a gllamm command on data.
+
+    Parameters
+    ----------
+    shortcuts
+        Whether log likelihoods that have a closed form are computed by it. Either
+        way gives the same results up to rounding.
 
     Raises
     ------
@@ -103,7 +113,14 @@ def fit_model(
         raise NothingToEstimate("Nothing to estimate", hint="the model has no parameters")
     reduction = build_reduction(spec.constraints, parameters.names)
     job = _Job(
-        request.command, spec, design, parameters, reduction, threads, monitor or Unwatched()
+        request.command,
+        spec,
+        design,
+        parameters,
+        reduction,
+        threads,
+        monitor or Unwatched(),
+        shortcuts,
     )
     ready = time.perf_counter()
     fit = _fit_fixed(job, shown) if fixed_only else _fit_latent(job)
@@ -128,6 +145,11 @@ def _is_binary(spec: ModelSpec) -> bool:
 
 def _starting_fit(job: _Job) -> FloatArray:
     """Estimates of the model without latent variables."""
+    if _is_exact(job):
+        one_level = build_parameters(fixed_part(job.spec))
+        estimates = gaussian.least_squares(job.spec, job.design, one_level)
+        _check_residuals(job, estimates)
+        return estimates
     start = fit_fixed_part(job.spec, job.design, job.threads)
     if start is None:
         raise BadStartingValues(
@@ -199,7 +221,9 @@ def _fit_fixed(job: _Job, one_level: ModelSpec) -> Fit:
 def _starting_values(job: _Job) -> FloatArray:
     """Values at which estimation begins, before ``search()`` and ``gateaux()``."""
     if job.spec.start is None:
-        return default_start(job.parameters, _starting_fit(job))
+        fixed = _starting_fit(job)
+        start = default_start(job.parameters, fixed)
+        return gaussian.start(job.parameters, job.design, fixed, start) if _is_exact(job) else start
     return start_from(
         job.spec, job.parameters, job.reduction, job.spec.start, lambda: _starting_fit(job)
     )
@@ -207,8 +231,7 @@ def _starting_values(job: _Job) -> FloatArray:
 
 def _fit_latent(job: _Job) -> Fit:
     spec, reduction = job.spec, job.reduction
-    engine = Engine(job.design, job.parameters, job.threads, job.monitor.evaluated)
-    objective = LatentObjective(engine, reduction, spec.adaptive)
+    objective = _objective(job)
     extra: dict[str, Any] = {}
     if spec.gateaux is not None and spec.start is not None:
         start, highest = place_new_mass(spec, objective, reduction, job.parameters, spec.start)
@@ -253,19 +276,50 @@ def _fit_latent(job: _Job) -> Fit:
             hint="try other starting values with from(), or adapt",
         )
     fit = _fit_value(job, "gllamm model", maximum, n_units=job.design.n_units, extra=extra)
+    signs = _latent_signs(job, reduction.full(maximum.point))
+    notes = [*fit.notes, *boundary_notes(fit), *mass_notes(fit)]
+    if isinstance(objective, GaussianObjective):
+        fit = replace(fit, notes=tuple(notes))
+        return _with_robust(job, fit) if spec.robust or spec.sampling_weights else fit
     placement = objective.placement
     if placement is not None:
         # The nodes belong to the latent variables with their signs before normalisation.
-        placement = mirrored(placement, _latent_signs(job, reduction.full(maximum.point)))
-    notes = [*fit.notes, *boundary_notes(fit), *mass_notes(fit)]
+        placement = mirrored(placement, signs)
     if not objective.settled:
         notes.append("adaptive quadrature has not settled: try with more quadrature points")
     if spec.rule is IntegrationRule.GAUSS_HERMITE:
-        notes.extend(quadrature_notes(engine, fit, placement))
+        notes.extend(quadrature_notes(objective.engine, fit, placement))
     fit = replace(fit, notes=tuple(notes))
     if spec.robust or spec.sampling_weights:
-        fit = _robust(job, fit, engine, placement)
+        fit = _robust(job, fit, objective.engine, placement)
     return fit
+
+
+def _is_exact(job: _Job) -> bool:
+    """Whether the log likelihood is computed in closed form."""
+    return job.shortcuts and gaussian.applies(job.spec, job.design)
+
+
+def _objective(job: _Job) -> LatentObjective | GaussianObjective:
+    """The log likelihood: in closed form where there is one and it is wanted."""
+    if _is_exact(job):
+        return GaussianObjective(job.design, job.parameters, job.reduction, job.monitor.evaluated)
+    engine = Engine(
+        job.design,
+        job.parameters,
+        job.threads,
+        job.monitor.evaluated,
+        shortcuts=job.shortcuts,
+    )
+    return LatentObjective(engine, job.reduction, job.spec.adaptive)
+
+
+def _with_robust(job: _Job, fit: Fit) -> Fit:
+    """Sandwich of a model fitted in closed form: its scores come from quadrature, which is exact."""
+    engine = Engine(job.design, job.parameters, job.threads)
+    objective = LatentObjective(engine, job.reduction, job.spec.adaptive)
+    objective.settled_value(job.reduction.reduce(fit.estimates))
+    return _robust(job, fit, engine, objective.placement)
 
 
 def _robust(job: _Job, fit: Fit, engine: Engine, placement: Placement | None) -> Fit:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import re
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -620,6 +621,9 @@ class Interpreter:
             else:
                 handler(run)
         except OSError as error:
+            # A reader of the output that has gone away is nobody's mistake.
+            if error.errno == errno.EPIPE:
+                raise
             file = error.filename or "file"
             raise FileCannotBeOpened(
                 f"{file} could not be opened", hint=error.strerror or str(error)

@@ -13,7 +13,6 @@ from enum import IntEnum
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.sparse import csr_array
 
 FloatArray = NDArray[np.float64]
 IndexArray = NDArray[np.int64]
@@ -94,6 +93,8 @@ class AuxiliaryPredictor:
 
         ``first`` (N,) are expected derivatives of the log likelihood in the predictor.
         """
+        from scipy.sparse import csr_array
+
         forms = self._groups(alpha)
         bend = np.zeros_like(forms)
         exp, log = self.transform == Transform.EXP, self.transform == Transform.LOG_ABS

@@ -7,7 +7,6 @@ from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import gammaln
 
 from gllamm_cli.model.auxiliary import (
     AuxiliaryPredictor,
@@ -25,6 +24,13 @@ IndexArray = NDArray[np.int64]
 
 ROWS_PER_BLOCK = 1024
 MOST_BLOCKS = 128
+
+
+def _log_gamma(x: FloatArray) -> FloatArray:
+    # Imported late: scipy takes longer to load than most models to fit.
+    from scipy.special import gammaln
+
+    return np.asarray(gammaln(x), dtype=np.float64)
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,10 +151,11 @@ class Design:
                 continue
             n, y = self.denominator[here], self.y[here]
             if family.domain is Domain.COUNT:
-                constant[here] = -gammaln(y + 1.0)
+                constant[here] = -_log_gamma(y + 1.0)
             elif family.domain is Domain.PROPORTION:
-                combinations = gammaln(n + 1.0) - gammaln(y + 1.0) - gammaln(n - y + 1.0)
-                constant[here] = np.where(n > 1.0, combinations, 0.0)
+                if (n > 1.0).any():
+                    ways = _log_gamma(n + 1.0) - _log_gamma(y + 1.0) - _log_gamma(n - y + 1.0)
+                    constant[here] = np.where(n > 1.0, ways, 0.0)
         return constant
 
     @property

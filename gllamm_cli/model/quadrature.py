@@ -7,10 +7,13 @@ from functools import lru_cache
 from itertools import product
 
 import numpy as np
+from numpy.polynomial.hermite_e import hermegauss
 from numpy.typing import NDArray
-from scipy.special import ndtri, roots_hermitenorm
 
 FloatArray = NDArray[np.float64]
+
+MOST_BY_EIGENVALUES = 150
+"""Points up to which numpy's rule is accurate to rounding; beyond, asymptotic formulas serve."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +38,13 @@ def gauss_hermite(points: int) -> tuple[tuple[float, ...], tuple[float, ...]]:
     many points the outermost have weights below the smallest number; those are
     left out.
     """
-    nodes, weights = roots_hermitenorm(points)
+    if points <= MOST_BY_EIGENVALUES:
+        nodes, weights = hermegauss(points)
+    else:
+        # Imported late: scipy takes longer to load than most models to fit.
+        from scipy.special import roots_hermitenorm
+
+        nodes, weights = roots_hermitenorm(points)
     used = weights > 0.0
     log_weights = np.log(weights[used]) - 0.5 * np.log(2.0 * np.pi)
     return tuple(nodes[used].tolist()), tuple(log_weights.tolist())
@@ -54,6 +63,8 @@ def equal_probability_rule(points: tuple[int, ...]) -> Rule:
 
     Node i of n is the standard normal quantile of (2i - 1) / (2n).
     """
+    from scipy.special import ndtri
+
     grids = [ndtri((2.0 * np.arange(1, n + 1) - 1.0) / (2.0 * n)) for n in points]
     nodes = np.array(list(product(*grids)), dtype=np.float64).reshape(-1, len(points))
     return Rule(nodes, np.full(len(nodes), -np.log(len(nodes))))

@@ -1,0 +1,94 @@
+# cython: language_level=3
+"""The rows of a level-2 unit: densities at all nodes, by runs of one kind."""
+
+from libc.string cimport memset
+
+from bernoulli cimport bernoulli_rows
+from block cimport COMPOSITE, LINKS, Block
+from density cimport density_block
+from model cimport CHUNK, Index, Level, Model, Work, packed
+from predictor cimport fill_predictors
+from scores cimport accumulate_row
+
+
+cdef inline Index run_end(const Model *g, Index start, Index end, Index step) noexcept nogil:
+    """End of a run of at most ``step`` rows of one kind that does not split a group.
+
+    The rows of a composite may be of several kinds.
+    """
+    cdef Index stop = start + 1
+    cdef int composite = COMPOSITE * LINKS
+    while stop < end and (
+        g.kind[stop] == g.kind[start]
+        or (g.kind[stop] >= composite and g.kind[start] >= composite)
+    ) and (stop < start + step or g.entry_start[stop + 1] - g.entry_start[stop] > 1):
+        stop += 1
+    return stop
+
+
+cdef inline void evaluate_rows(
+    const Model *g, Work *w, Index unit, Index top_row
+) noexcept nogil:
+    """Densities of a level-2 unit's rows at all nodes.
+
+    Adds to the log posterior and the column scores, and keeps the (weighted)
+    second derivatives of the unit's rows.
+    """
+    cdef const Level *lev = &g.level[2]
+    cdef Index R = lev.n_nodes, begin = lev.first[unit], end = lev.first[unit + 1]
+    cdef Index step = CHUNK // R if R < CHUNK else 1
+    cdef Index start = begin, stop, i, q, t, s, c, local, entry
+    cdef double weight
+    cdef Block block
+    if g.bernoulli != NULL and g.bernoulli[unit] and R <= CHUNK:
+        bernoulli_rows(g, w, unit, top_row)
+        return
+    for c in range(3):
+        block.aux[c] = NULL
+    block.n_nodes = R
+    block.n_parts = g.n_parts
+    block.nu = w.nu
+    block.f = w.f
+    block.f1 = w.f1
+    while start < end:
+        stop = run_end(g, start, end, step)
+        fill_predictors(g, w, start, stop, top_row)
+        local = (start - begin) * R
+        entry = (g.entry_start[start] - g.entry_start[begin]) * R
+        block.n_rows = stop - start
+        block.y = g.y + start
+        block.denominator = g.denominator + start
+        block.constant = g.constant + start
+        block.gamma_terms = g.gamma_terms + 3 * start if g.gamma_terms != NULL else NULL
+        block.entry_start = g.entry_start + start
+        if g.part != NULL:
+            block.kind = g.kind + start
+            block.part = g.part + start
+            block.portion = g.portion + start * g.n_parts
+            block.part_weight = g.part_weight + start
+        block.f2 = w.f2 + entry
+        for t in range(g.n_channels):
+            c = g.channel[t]
+            block.aux[c] = g.aux[c] + start
+            block.fa[c] = w.fa[c] + local
+            block.fna[c] = w.fna[c] + local
+            for s in range(t + 1):
+                block.faa[packed(c) + g.channel[s]] = w.faa[packed(c) + g.channel[s]] + local
+            if g.derivatives and g.mixed:
+                # A density writes only the derivatives in its own predictors.
+                memset(block.fa[c], 0, block.n_rows * R * sizeof(double))
+                memset(block.fna[c], 0, block.n_rows * R * sizeof(double))
+                for s in range(t + 1):
+                    memset(
+                        block.faa[packed(c) + g.channel[s]], 0,
+                        block.n_rows * R * sizeof(double),
+                    )
+        density_block(g.kind[start], &block, g.derivatives)
+        for i in range(start, stop):
+            weight = g.row_weight[i]
+            t = (i - start) * R
+            for q in range(R):
+                w.log_posterior[2][q] += weight * w.f[t + q]
+            if g.derivatives:
+                accumulate_row(g, w, i, i - begin, w.f1 + t, g.entry_start[begin])
+        start = stop

@@ -17,12 +17,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gllamm_cli.errors import DifferentData, General
+from gllamm_cli.estimate import gaussian
 from gllamm_cli.estimate.engine import Engine
+from gllamm_cli.estimate.gaussian import GaussianObjective
 from gllamm_cli.estimate.maximise import maximise
 from gllamm_cli.estimate.objective import LatentObjective
 from gllamm_cli.fit.fit import Fit
 from gllamm_cli.model.assemble import build_design
-from gllamm_cli.model.constraints import build_reduction
+from gllamm_cli.model.constraints import Reduction, build_reduction
 from gllamm_cli.model.parameters import build_parameters
 from gllamm_cli.model.spec import Constraint, ConstraintTerm, Purpose
 from gllamm_cli.report.coefficients import critical_value
@@ -36,8 +38,8 @@ ITERATIONS = 150
 """Most steps of one maximisation."""
 EXPANSIONS = 30
 """Most steps away from the estimate until an end is passed."""
-REFINEMENTS = 40
-SHRINKAGES = 10
+REFINEMENTS = 60
+SHRINKAGES = 50
 """Most attempts to come nearer where the log likelihood cannot be maximised."""
 FLAT = 1e-3
 """Gain in the signed root, relative to its target, at which a doubled distance is in vain."""
@@ -112,16 +114,23 @@ class Profile:
             design = design.without_latent_variables(rows_per_unit=1)
         self._spec = spec
         self._parameters = build_parameters(spec)
-        self._engine = Engine(design, self._parameters, threads)
+        self._design, self._threads = design, threads
         self._noise = 1e-7 + ROUNDING * abs(fit.log_likelihood)
         reduction = build_reduction(spec.constraints, self._parameters.names)
-        objective = LatentObjective(self._engine, reduction, spec.adaptive)
+        objective = self._objective(reduction)
         value = objective.settled_value(reduction.reduce(fit.estimates))
         if not abs(value - fit.log_likelihood) <= SAME_LOG_LIKELIHOOD * abs(fit.log_likelihood):
             raise DifferentData(
                 f"can't get correct log-likelihood: {value:.7g} should be {fit.log_likelihood:.7g}",
                 hint="profile likelihoods need the data of the estimation",
             )
+
+    def _objective(self, reduction: Reduction) -> LatentObjective | GaussianObjective:
+        """The log likelihood as the fit has computed it."""
+        if gaussian.applies(self._spec, self._design):
+            return GaussianObjective(self._design, self._parameters, reduction)
+        engine = Engine(self._design, self._parameters, self._threads)
+        return LatentObjective(engine, reduction, self._spec.adaptive)
 
     def log_likelihood(self, position: int, value: float, start: FloatArray) -> _Point | None:
         """Maximise with parameter ``position`` held at ``value``, from ``start`` (K,).
@@ -136,7 +145,7 @@ class Profile:
         fit, name = self.fit, self.fit.names[position]
         pin = Constraint(0, (ConstraintTerm(1.0, name.equation, name.name),), value, "")
         reduction = build_reduction((*self._spec.constraints, pin), self._parameters.names)
-        objective = LatentObjective(self._engine, reduction, self._spec.adaptive)
+        objective = self._objective(reduction)
         maximum = maximise(
             objective,
             reduction.reduce(start),
@@ -235,7 +244,7 @@ class Profile:
     def _refined(
         self, position: int, target: float, inside: _Point, outside: _Point, known: list[_Point]
     ) -> End:
-        """Find where the root equals ``target``: false position, safeguarded by bisection."""
+        """Find where the root equals ``target``: false position (Illinois) and bisection."""
         a, f_a, b, f_b = inside.value, inside.root - target, outside.value, outside.root - target
         best = outside
         for turn in range(REFINEMENTS):
@@ -247,11 +256,14 @@ class Profile:
             found = self._at(position, value, known)
             if found is None:
                 return End(a, math.nan, Openness.FAILED)
+            same_side = (found.root >= target) == (best.root >= target)
             best = found
             if found.root >= target:
                 b, f_b = found.value, found.root - target
+                f_a *= 0.5 if same_side else 1.0
             else:
                 a, f_a = found.value, found.root - target
+                f_b *= 0.5 if same_side else 1.0
         return End(best.value, best.log_likelihood)
 
     def _points(

@@ -77,6 +77,22 @@ def test_variance_that_may_be_zero_is_open_below():
     assert 2 * drop == pytest.approx(stats.chi2.ppf(0.95, 1), abs=1e-4)
 
 
+def test_a_coefficient_without_a_finite_estimate_is_open_below():
+    frame = nested()
+    frame["d"] = (frame.index % 24 == 0).astype(float)
+    frame.loc[frame.d == 1, "count"] = 0.0
+    model = "quietly gllamm count x d, i(school) family(poisson) link(log) adapt"
+    session, lines = after(
+        f"{model}\nestat profile d\nmatrix t = r(table)\nscalar best = e(ll)\n"
+        "local end = t[3,1]\nconstraint 1 [count]d = `end'\n"
+        f"{model} constr(1)\nscalar drop = 2*(best - e(ll))",
+        frame,
+    )
+    assert np.isnan(session.matrices["t"].values[1, 0])
+    assert any("open on the lower side: the log likelihood levels off" in line for line in lines)
+    assert session.scalars["drop"] == pytest.approx(stats.chi2.ppf(0.95, 1), abs=1e-4)
+
+
 def test_logit_with_adaptive_quadrature_equals_a_constrained_fit():
     session, _ = after(
         "quietly gllamm binary x, i(school) family(binom) link(logit) adapt\n"

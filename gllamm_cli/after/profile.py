@@ -36,13 +36,15 @@ FloatArray = NDArray[np.float64]
 
 ITERATIONS = 150
 """Most steps of one maximisation."""
-EXPANSIONS = 30
-"""Most steps away from the estimate until an end is passed."""
+EXPANSIONS = 100
+"""Most steps away from the estimate, and back, until an end is passed."""
 REFINEMENTS = 60
 SHRINKAGES = 50
 """Most attempts to come nearer where the log likelihood cannot be maximised."""
 FLAT = 1e-3
 """Gain in the signed root, relative to its target, at which a doubled distance is in vain."""
+FARTHEST = 1e4
+"""Drop of the log likelihood, relative to its size, from which no maximisation starts."""
 SAME_LOG_LIKELIHOOD = 1e-5
 ROUNDING = 1e-9
 """Noise of log likelihoods, relative to their size: adaptive nodes settle to that much."""
@@ -135,7 +137,7 @@ class Profile:
     def log_likelihood(self, position: int, value: float, start: FloatArray) -> _Point | None:
         """Maximise with parameter ``position`` held at ``value``, from ``start`` (K,).
 
-        None if there is no maximum.
+        None if there is no maximum, or ``start`` is too far from one.
 
         Raises
         ------
@@ -146,9 +148,13 @@ class Profile:
         pin = Constraint(0, (ConstraintTerm(1.0, name.equation, name.name),), value, "")
         reduction = build_reduction((*self._spec.constraints, pin), self._parameters.names)
         objective = self._objective(reduction)
+        free = reduction.reduce(start)
+        at_start = objective.settled_value(free)
+        if not fit.log_likelihood - at_start <= FARTHEST * (1.0 + abs(fit.log_likelihood)):
+            return None
         maximum = maximise(
             objective,
-            reduction.reduce(start),
+            free,
             adaptive=self._spec.adaptive,
             most_iterations=ITERATIONS,
         )
@@ -251,8 +257,9 @@ class Profile:
             if abs(best.root**2 - target**2) <= 10.0 * self._noise or abs(b - a) <= 1e-12 * abs(b):
                 break
             share = f_a / (f_a - f_b)
-            # Every fourth turn halves the bracket, so that a bent curve cannot stall the search.
-            value = a + (0.5 if turn % 4 == 3 else share) * (b - a)
+            # A curve that bends much, or a search that stalls, calls for halving the bracket.
+            halve = turn % 4 == 3 or f_b > 10.0 * target
+            value = a + (0.5 if halve else share) * (b - a)
             found = self._at(position, value, known)
             if found is None:
                 return End(a, math.nan, Openness.FAILED)

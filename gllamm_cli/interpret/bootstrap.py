@@ -12,7 +12,7 @@ from gllamm_cli.after.resample import Bootstrap
 from gllamm_cli.after.resample import bootstrap as resample
 from gllamm_cli.errors import General, InvalidSyntax
 from gllamm_cli.interpret.components import confidence_level
-from gllamm_cli.interpret.fitted import fitted_rows
+from gllamm_cli.interpret.fitted import on_sample
 from gllamm_cli.interpret.run import Parsed, Run
 from gllamm_cli.report.coefficients import critical_value
 from gllamm_cli.report.regression import DIVIDER, Row, coefficient_line, table_head
@@ -88,9 +88,8 @@ def _carry_out(run: Run, parsed: Parsed) -> None:
             if own
             else "rows are drawn in a model without clusters",
         )
-    fitted_rows(run)
     result = resample(
-        fit,
+        on_sample(run, fit),
         run.data,
         replications=replications,
         seed=seed,

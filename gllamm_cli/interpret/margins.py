@@ -74,7 +74,7 @@ def margins(run: Run) -> None:
     fit = last_fit(run, "margins")
     if fit.spec.depvar not in run.data.names:
         raise VariableNotFound(f"{fit.spec.depvar} not found", hint="margins needs the data")
-    sample = fitted_rows(run) & run.rows(parsed)
+    sample = fitted_rows(run, fit) & run.rows(parsed)
     rows = np.flatnonzero(sample).astype(np.int64)
     if not len(rows):
         raise NoObservations("no observations", hint="if and in leave no row of the estimation")

@@ -12,7 +12,7 @@ from gllamm_cli.errors import General, InvalidSyntax
 from gllamm_cli.fit.estimates import Estimates
 from gllamm_cli.fit.fit import Fit
 from gllamm_cli.interpret.components import confidence_level
-from gllamm_cli.interpret.fitted import fitted_rows, last_fit
+from gllamm_cli.interpret.fitted import last_fit, on_sample
 from gllamm_cli.interpret.run import Parsed, Run
 from gllamm_cli.report.coefficients import coefficient_row
 from gllamm_cli.report.table import DIVIDER, NAME_WIDTH, RULE, abbreviate
@@ -36,9 +36,13 @@ def profile(run: Run) -> None:
         raise General(f"points() must be a whole number from 2 to {MOST_POINTS}")
     fit = last_fit(run, "estat profile")
     positions = _positions(run, fit, parsed.frame.body.text)
-    fitted_rows(run)
     found = profile_intervals(
-        fit, run.data, positions, level=level, points=int(points), threads=run.session.threads
+        on_sample(run, fit),
+        run.data,
+        positions,
+        level=level,
+        points=int(points),
+        threads=run.session.threads,
     )
     run.print("", f"Profile likelihood{'Log likelihood = ':>43}{display(fit.log_likelihood):>17}")
     run.print("", *_head(fit, level))

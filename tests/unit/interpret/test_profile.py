@@ -77,6 +77,17 @@ def test_variance_that_may_be_zero_is_open_below():
     assert 2 * drop == pytest.approx(stats.chi2.ppf(0.95, 1), abs=1e-4)
 
 
+def test_the_sample_of_the_fit_is_found_after_sorting():
+    frame = nested()
+    model = "quietly gllamm y x in 1/120, i(school) adapt\n"
+    commands = ("estat profile x", "estat bootstrap, reps(3) seed(1)", "margins, at(x=1)")
+    for command in commands:
+        first, before = after(f"{model}{command}", frame)
+        second, later = after(f"{model}gsort -x\n{command}", frame)
+        assert before[-6:] == later[-6:]
+        assert first.returned.keys() == second.returned.keys()
+
+
 def test_a_coefficient_without_a_finite_estimate_is_open_below():
     frame = nested()
     frame["d"] = (frame.index % 24 == 0).astype(float)

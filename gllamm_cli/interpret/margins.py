@@ -120,7 +120,7 @@ def _known_variable(run: Run, terms: Terms, name: str) -> str:
     if full not in terms.variables:
         raise VariableNotFound(
             f"{full} not found in list of covariates",
-            hint="covariates: " + " ".join(sorted(terms.variables - terms.made_by_xi())),
+            hint="covariates: " + " ".join(sorted(terms.variables)),
         )
     return full
 
@@ -141,13 +141,7 @@ def _combinations(run: Run, parsed: Parsed, terms: Terms, weight: FloatArray) ->
         lists[name] = parse_numlist(whole(match[2].strip("()")))
         _check_level(terms, name, lists[name])
         position = match.end()
-    means: dict[str, float | FloatArray] = {}
-    if parsed.has("atmeans"):
-        for name in sorted(terms.variables - set(terms.factors) - set(terms.products)):
-            values = run.data.column(name)
-            of_factor = name in terms.made_by_xi()
-            if name not in lists and not (of_factor and _factor_of(terms, name) in lists):
-                means[name] = float(np.average(values[weight > 0], weights=weight[weight > 0]))
+    means = _means(run, terms, lists, weight) if parsed.has("atmeans") else {}
     if np.prod([len(values) for values in lists.values()]) > MOST_COMBINATIONS:
         raise General(f"at() gives more than {MOST_COMBINATIONS} combinations")
     made = []
@@ -159,8 +153,16 @@ def _combinations(run: Run, parsed: Parsed, terms: Terms, weight: FloatArray) ->
     return made
 
 
-def _factor_of(terms: Terms, indicator: str) -> str:
-    return next(f.name for f in terms.factors.values() if indicator in f.indicators.values())
+def _means(
+    run: Run, terms: Terms, given: Mapping[str, tuple[float, ...]], weight: FloatArray
+) -> dict[str, float | FloatArray]:
+    """Means of the covariates that ``given`` leaves, of factors those of their indicators."""
+    own = {name for (of, _), name in terms.indicators.items() if of not in given}
+    used = weight > 0.0
+    return {
+        name: float(np.average(run.data.column(name)[used], weights=weight[used]))
+        for name in sorted((terms.variables - set(terms.factors) - set(given)) | own)
+    }
 
 
 def _check_level(terms: Terms, name: str, values: tuple[float, ...]) -> None:
@@ -168,8 +170,6 @@ def _check_level(terms: Terms, name: str, values: tuple[float, ...]) -> None:
         unknown = [value for value in values if value not in terms.factors[name].levels]
         if unknown:
             raise NotAFactor(f"{unknown[0]:g} is no level of {name}")
-    elif name in terms.made_by_xi():
-        raise NotAFactor(f"{name} is made by xi", hint="name the variable it is made from")
 
 
 def _label(pieces: list[str]) -> str:
@@ -225,14 +225,12 @@ def _effects(
         raise General("margins by levels of factors together with dydx() are not supported")
     words = parsed.text("dydx")
     if words in ("*", "_all"):
-        made = terms.made_by_xi()
-        names = [n for n in run.data.names if n in terms.variables and n not in made]
+        names = [name for name in run.data.names if name in terms.variables]
     else:
         listed = expand_varlist(parse_varlist(whole(words)), run.data.names)
         names = [_known_variable(run, terms, name) for name in listed]
     found = []
     for name in names:
-        _check_level(terms, name, ())
         values = run.data.column(name)
         for number, combination in enumerate(combinations, start=1):
             at = _at_label(number, combinations)

@@ -54,6 +54,8 @@ class Terms:
     ----------
     variables
         What the model depends on; in place of columns that are made, what they are made from.
+    covariates
+        Those of the fixed part, of thresholds and of regressions of latent variables.
     factors
         Variables with indicators among the covariates.
     formulas
@@ -61,6 +63,7 @@ class Terms:
     """
 
     variables: frozenset[str]
+    covariates: frozenset[str]
     factors: Mapping[str, Factor]
     formulas: Mapping[str, tuple[Part, ...]]
 
@@ -142,9 +145,16 @@ def model_terms(spec: ModelSpec, dataset: Dataset) -> Terms:
     plain = [name for name in dataset.names if name in names - set(unknown) - set(made)]
     if any(name.startswith("_I") for name in made):
         formulas |= {name: _product_parts(name, made, plain, dataset) for name in unknown}
-    sources = {variable for parts in formulas.values() for variable, _ in parts}
+
+    def sources(columns: set[str]) -> frozenset[str]:
+        made_from = {v for name in columns & set(formulas) for v, _ in formulas[name]}
+        return frozenset((columns - set(formulas)) | made_from)
+
+    fixed = {*spec.covariates, *(name for of in spec.thresholds for name in of.covariates)}
+    fixed.update(name for regression in spec.regressions for name in regression.variables)
     return Terms(
-        frozenset((names - set(formulas)) | sources),
+        sources(names),
+        sources(fixed),
         _factors(formulas, dataset),
         formulas,
     )

@@ -10,20 +10,21 @@ import numpy as np
 
 from gllamm_cli.after.resample import Bootstrap
 from gllamm_cli.after.resample import bootstrap as resample
-from gllamm_cli.errors import General, InvalidSyntax
+from gllamm_cli.errors import General, InvalidSyntax, WrongEstimator
 from gllamm_cli.interpret.components import confidence_level
-from gllamm_cli.interpret.fitted import on_sample
+from gllamm_cli.interpret.fitted import fitted_data, on_sample
 from gllamm_cli.interpret.run import Parsed, Run
 from gllamm_cli.report.coefficients import critical_value
 from gllamm_cli.report.regression import DIVIDER, Row, coefficient_line, table_head
 from gllamm_cli.report.table import NAME_WIDTH, RULE, abbreviate
 from gllamm_cli.stata.format import format_g
 from gllamm_cli.stata.functions import FloatArray
-from gllamm_cli.stata.lexer import part, stripped
+from gllamm_cli.stata.lexer import Kind, frame_tokens, part, stripped, whole
 from gllamm_cli.stata.named_matrix import NamedMatrix
 
 PREFIX = re.compile(r"(?P<head>(?:[^():,]|\([^()]*\))*(?:,(?:[^():]|\([^()]*\))*)?):(?!:)")
 OPTIONS = "Reps(n) SEED(n) CLuster(v) PARametric Level(n) NODOTS"
+OF_OUTPUT = ("eform", "allc", "level", "or", "irr", "trace")
 REPLICATIONS = 50
 MOST_REPLICATIONS = 100_000
 
@@ -44,6 +45,15 @@ def bootstrap(run: Run) -> None:
     parsed = _parsed(run)
     run.interpreter.run_quietly(command)
     _carry_out(run, parsed)
+    for word in _display_options(command):
+        run.print(f"({word} ignored: bootstrap shows the parameters as they are)")
+
+
+def _display_options(command: str) -> list[str]:
+    """Options of the command that are about its output, which is not shown."""
+    tokens = list(frame_tokens(whole(command)))
+    comma = next((k for k, token in enumerate(tokens) if token.kind is Kind.COMMA), len(tokens))
+    return [token.text for token in tokens[comma:] if token.text in OF_OUTPUT]
 
 
 def estat(run: Run) -> None:
@@ -76,9 +86,11 @@ def _carry_out(run: Run, parsed: Parsed) -> None:
     fallback = 0.0 if parsed.has("seed") else float(run.session.random.integers(2**31))
     seed = _whole(parsed, "seed", fallback, 0, 2**53)
     found = run.results()
-    if found.fit is None:
-        raise General(f"bootstrap is for gllamm, not for {found.command}", hint="bootstrap: gllamm")
-    fit = found.fit
+    fit = found.fit or found.latent
+    if fit is None:
+        raise WrongEstimator(
+            f"bootstrap is not for {found.command}", hint="bootstrap, reps(50): gllamm ..."
+        )
     given = run.option_variables(parsed, "cluster")
     own = fit.spec.cluster or (fit.spec.levels[-1].unit if fit.spec.levels else "")
     if given and (parsed.has("parametric") or given != (own,)):
@@ -90,7 +102,7 @@ def _carry_out(run: Run, parsed: Parsed) -> None:
         )
     result = resample(
         on_sample(run, fit),
-        run.data,
+        fitted_data(run, fit),
         replications=replications,
         seed=seed,
         parametric=parsed.has("parametric"),
@@ -115,12 +127,12 @@ def _print(run: Run, result: Bootstrap, replications: int, level: float) -> None
     title = f"{'':>{NAME_WIDTH}} |   Observed   Bootstrap{'Normal-based':>37}"
     run.print(head[0], title, *head[1:])
     errors = np.sqrt(np.maximum(np.diag(V), 0.0))
-    equation = None
-    for k, name in enumerate(fit.names):
-        if name.equation != equation:
-            equation = name.equation
+    equation: str | None = None
+    for k, (of, name) in enumerate(run.results().names):
+        if of != equation:
+            equation = of
             run.print(DIVIDER, f"{abbreviate(equation):<{NAME_WIDTH}} |")
-        row = Row(name.name, float(fit.estimates[k]), float(errors[k]) if fit.free[k] else math.nan)
+        row = Row(name, float(fit.estimates[k]), float(errors[k]) if fit.free[k] else math.nan)
         run.print(coefficient_line(row, level=level, df=None))
     run.print(RULE, "")
     _print_percentiles(run, result, errors, level)
@@ -138,10 +150,10 @@ def _print_percentiles(run: Run, result: Bootstrap, errors: FloatArray, level: f
         f"{abbreviate(fit.spec.depvar):>{NAME_WIDTH}} |{'Coef.':>11}{'Bias':>12}   Std. Err."
         + f"[{level:g}% Conf. Interval]".rjust(25),
     )
-    equation = None
-    for k, name in enumerate(fit.names):
-        if name.equation != equation:
-            equation = name.equation
+    equation: str | None = None
+    for k, (of, name) in enumerate(run.results().names):
+        if of != equation:
+            equation = of
             run.print(DIVIDER, f"{abbreviate(equation):<{NAME_WIDTH}} |")
         if not fit.free[k]:
             shown = f"  {format_g(float(fit.estimates[k]))}  (constrained)"
@@ -149,7 +161,7 @@ def _print_percentiles(run: Run, result: Bootstrap, errors: FloatArray, level: f
             numbers = (fit.estimates[k], bias[k], errors[k], low[k], high[k])
             b, shift, error, left, right = (format_g(float(x)) for x in numbers)
             shown = f"  {b}   {shift}   {error}      {left}  {right}"
-        run.print(f"{abbreviate(name.name):>{NAME_WIDTH}} |{shown}")
+        run.print(f"{abbreviate(name):>{NAME_WIDTH}} |{shown}")
     run.print(RULE)
 
 

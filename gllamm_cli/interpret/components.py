@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from itertools import groupby
 
 import numpy as np
@@ -12,7 +13,9 @@ from gllamm_cli.after.delta import Estimated
 from gllamm_cli.after.intraclass import intraclass
 from gllamm_cli.errors import General, InvalidSyntax
 from gllamm_cli.interpret.fitted import constant_effects, last_fit
+from gllamm_cli.interpret.mixed import ONE
 from gllamm_cli.interpret.run import Parsed, Run
+from gllamm_cli.model.spec import CONSTANT
 from gllamm_cli.report.components import DIVIDER, head_lines, unit_line, value_line
 from gllamm_cli.report.table import RULE
 from gllamm_cli.stata.functions import FloatArray
@@ -75,7 +78,11 @@ def vc(run: Run) -> None:
     """``estat vc [, level()]``."""
     level = _level(run)
     fit = last_fit(run, "estat vc")
-    found = variance_components(fit, level=level)
+    found = tuple(
+        # Stata's multilevel commands make the constant a variable.
+        replace(component, label=component.label.replace(ONE, CONSTANT))
+        for component in variance_components(fit, level=level)
+    )
     if not found:
         raise General(
             "the model has no variance components", hint="they belong to the levels of i()"

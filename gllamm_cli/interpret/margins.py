@@ -20,10 +20,11 @@ from gllamm_cli.after.margins import (
     row_weights,
 )
 from gllamm_cli.after.terms import Terms, model_terms
+from gllamm_cli.data import Dataset
 from gllamm_cli.errors import General, InvalidSyntax, NoObservations, NotAFactor, VariableNotFound
 from gllamm_cli.fit.fit import Fit
 from gllamm_cli.interpret.components import confidence_level
-from gllamm_cli.interpret.fitted import fitted_rows, last_fit
+from gllamm_cli.interpret.fitted import fitted_data, fitted_rows, last_fit
 from gllamm_cli.interpret.run import Parsed, Run
 from gllamm_cli.report.regression import DIVIDER, Row, coefficient_line, table_head
 from gllamm_cli.report.table import NAME_WIDTH, RULE, abbreviate
@@ -78,21 +79,22 @@ def margins(run: Run) -> None:
     rows = np.flatnonzero(sample).astype(np.int64)
     if not len(rows):
         raise NoObservations("no observations", hint="if and in leave no row of the estimation")
-    terms = model_terms(fit.spec, run.data)
+    data = fitted_data(run, fit)
+    terms = model_terms(fit.spec, data)
     prediction = _prediction(parsed)
     check_prediction(fit.spec, prediction)
-    weight = row_weights(fit.spec, run.data)
+    weight = row_weights(fit.spec, data)
     if parsed.has("noweights"):
-        weight = np.ones(run.data.n_rows)
+        weight = np.ones(data.n_rows)
     weight = np.where(sample, weight, 0.0)
-    combinations = _combinations(run, parsed, terms, weight)
+    combinations = _combinations(data, parsed, terms, weight)
     chosen = (
-        _effects(run, parsed, terms, combinations, rows)
+        _effects(data, parsed, terms, combinations, rows)
         if parsed.has("dydx")
-        else _averages(run, parsed, terms, combinations)
+        else _averages(data, parsed, terms, combinations)
     )
     found = average_margins(
-        fit, run.data, rows, weight, chosen, prediction, terms, threads=run.session.threads
+        fit, data, rows, weight, chosen, prediction, terms, threads=run.session.threads
     )
     _print(run, fit, parsed, prediction, combinations, found, len(rows), level)
     _keep(run, parsed, found, len(rows), level)
@@ -115,17 +117,19 @@ def _prediction(parsed: Parsed) -> Prediction:
     return Prediction(KINDS[rest], **categories)
 
 
-def _known_variable(run: Run, terms: Terms, name: str) -> str:
-    full = find_variable(name, run.data.names)
+def _known_variable(data: Dataset, terms: Terms, name: str) -> str:
+    full = find_variable(name, data.names)
     if full not in terms.variables:
         raise VariableNotFound(
             f"{full} not found in list of covariates",
-            hint="covariates: " + " ".join(sorted(terms.variables)),
+            hint="covariates: " + " ".join(sorted(terms.covariates)),
         )
     return full
 
 
-def _combinations(run: Run, parsed: Parsed, terms: Terms, weight: FloatArray) -> list[_Combination]:
+def _combinations(
+    data: Dataset, parsed: Parsed, terms: Terms, weight: FloatArray
+) -> list[_Combination]:
     """Combinations of the values in ``at()``; one without values if there are none."""
     lists: dict[str, tuple[float, ...]] = {}
     text = parsed.text("at")
@@ -137,11 +141,11 @@ def _combinations(run: Run, parsed: Parsed, terms: Terms, weight: FloatArray) ->
                 f"at({text}) cannot be read at {text[position:].strip()}",
                 hint="at(x=1 z=(0 1 2)); atmeans sets the others to their means",
             )
-        name = _known_variable(run, terms, match[1])
+        name = _known_variable(data, terms, match[1])
         lists[name] = parse_numlist(whole(match[2].strip("()")))
         _check_level(terms, name, lists[name])
         position = match.end()
-    means = _means(run, terms, lists, weight) if parsed.has("atmeans") else {}
+    means = _means(data, terms, lists, weight) if parsed.has("atmeans") else {}
     if np.prod([len(values) for values in lists.values()]) > MOST_COMBINATIONS:
         raise General(f"at() gives more than {MOST_COMBINATIONS} combinations")
     made = []
@@ -154,13 +158,13 @@ def _combinations(run: Run, parsed: Parsed, terms: Terms, weight: FloatArray) ->
 
 
 def _means(
-    run: Run, terms: Terms, given: Mapping[str, tuple[float, ...]], weight: FloatArray
+    data: Dataset, terms: Terms, given: Mapping[str, tuple[float, ...]], weight: FloatArray
 ) -> dict[str, float | FloatArray]:
     """Means of the covariates that ``given`` leaves, of factors those of their indicators."""
     own = {name for (of, _), name in terms.indicators.items() if of not in given}
     used = weight > 0.0
     return {
-        name: float(np.average(run.data.column(name)[used], weights=weight[used]))
+        name: float(np.average(data.column(name)[used], weights=weight[used]))
         for name in sorted((terms.variables - set(terms.factors) - set(given)) | own)
     }
 
@@ -181,10 +185,10 @@ def _at_label(number: int, combinations: list[_Combination]) -> str:
 
 
 def _averages(
-    run: Run, parsed: Parsed, terms: Terms, combinations: list[_Combination]
+    data: Dataset, parsed: Parsed, terms: Terms, combinations: list[_Combination]
 ) -> list[Margin]:
     """Averages for all rows, or for each level of factors."""
-    names = expand_varlist(parse_varlist(parsed.frame.body), run.data.names)
+    names = expand_varlist(parse_varlist(parsed.frame.body), data.names)
     for name in names:
         if name not in terms.factors:
             raise NotAFactor(
@@ -214,7 +218,7 @@ def _without_indicators(values: At, terms: Terms, name: str) -> dict[str, float 
 
 
 def _effects(
-    run: Run,
+    data: Dataset,
     parsed: Parsed,
     terms: Terms,
     combinations: list[_Combination],
@@ -225,13 +229,13 @@ def _effects(
         raise General("margins by levels of factors together with dydx() are not supported")
     words = parsed.text("dydx")
     if words in ("*", "_all"):
-        names = [name for name in run.data.names if name in terms.variables]
+        names = [name for name in data.names if name in terms.covariates]
     else:
-        listed = expand_varlist(parse_varlist(whole(words)), run.data.names)
-        names = [_known_variable(run, terms, name) for name in listed]
+        listed = expand_varlist(parse_varlist(whole(words)), data.names)
+        names = [_known_variable(data, terms, name) for name in listed]
     found = []
     for name in names:
-        values = run.data.column(name)
+        values = data.column(name)
         for number, combination in enumerate(combinations, start=1):
             at = _at_label(number, combinations)
             if name not in terms.factors:
@@ -318,4 +322,5 @@ def _keep(run: Run, parsed: Parsed, found: Margins, n: int, level: float) -> Non
             V=found.covariance,
             rank=len(names),
             fit=None,
+            latent=None,
         )

@@ -9,10 +9,9 @@ import numpy as np
 
 from gllamm_cli.after.profile import Openness, ProfileInterval, profile_intervals
 from gllamm_cli.errors import General, InvalidSyntax
-from gllamm_cli.fit.estimates import Estimates
 from gllamm_cli.fit.fit import Fit
 from gllamm_cli.interpret.components import confidence_level
-from gllamm_cli.interpret.fitted import last_fit, on_sample
+from gllamm_cli.interpret.fitted import fitted_data, last_fit, on_sample
 from gllamm_cli.interpret.run import Parsed, Run
 from gllamm_cli.report.coefficients import coefficient_row
 from gllamm_cli.report.table import DIVIDER, NAME_WIDTH, RULE, abbreviate
@@ -38,7 +37,7 @@ def profile(run: Run) -> None:
     positions = _positions(run, fit, parsed.frame.body.text)
     found = profile_intervals(
         on_sample(run, fit),
-        run.data,
+        fitted_data(run, fit),
         positions,
         level=level,
         points=int(points),
@@ -46,14 +45,14 @@ def profile(run: Run) -> None:
     )
     run.print("", f"Profile likelihood{'Log likelihood = ':>43}{display(fit.log_likelihood):>17}")
     run.print("", *_head(fit, level))
-    equation = None
+    equation: str | None = None
     for interval in found:
-        name = fit.names[interval.position]
-        if name.equation != equation:
-            equation = name.equation
+        of, name = run.results().names[interval.position]
+        if of != equation:
+            equation = of
             run.print(DIVIDER, f"{abbreviate(equation):<{NAME_WIDTH}} |")
-        run.print(_line(fit, interval, level))
-    run.print(RULE, *_notes(fit, found))
+        run.print(_line(fit, name, interval, level))
+    run.print(RULE, *_notes(run, found))
     _return(run, fit, found, level)
 
 
@@ -75,7 +74,7 @@ def _positions(run: Run, fit: Fit, text: str) -> tuple[int, ...]:
         )
     if text == "_all":
         return tuple(int(k) for k in np.flatnonzero(fit.free))
-    names = Estimates.of_fit(fit)
+    names = run.results()
     found = []
     for match in PARAMETER.finditer(text):
         equation, name = match[1] or match[3], match[2] or match[4] or match[5]
@@ -94,30 +93,28 @@ def _head(fit: Fit, level: float) -> list[str]:
     ]
 
 
-def _line(fit: Fit, interval: ProfileInterval, level: float) -> str:
+def _line(fit: Fit, name: str, interval: ProfileInterval, level: float) -> str:
     wald = coefficient_row(fit, interval.position, level=level)
     numbers = (interval.lower.value, interval.upper.value, wald.lower, wald.upper)
     low, high, wald_low, wald_high = map(format_g, numbers)
     return (
-        f"{abbreviate(wald.name):>{NAME_WIDTH}} |  {format_g(interval.estimate)}"
+        f"{abbreviate(name):>{NAME_WIDTH}} |  {format_g(interval.estimate)}"
         f"      {low}  {high}      {wald_low}  {wald_high}"
     )
 
 
-def _notes(fit: Fit, found: tuple[ProfileInterval, ...]) -> list[str]:
+def _notes(run: Run, found: tuple[ProfileInterval, ...]) -> list[str]:
     notes = []
     for interval in found:
-        name = fit.names[interval.position]
+        of, name = run.results().names[interval.position]
         for side, end in (("lower", interval.lower), ("upper", interval.upper)):
             if end.openness is not Openness.CLOSED:
-                notes.append(
-                    f"Note: [{name.equation}]{name.name} is open on the {side} side: {end.openness}"
-                )
+                notes.append(f"Note: [{of}]{name} is open on the {side} side: {end.openness}")
     return notes
 
 
 def _return(run: Run, fit: Fit, found: tuple[ProfileInterval, ...], level: float) -> None:
-    names = tuple((fit.names[i.position].equation, fit.names[i.position].name) for i in found)
+    names = tuple(run.results().names[i.position] for i in found)
     columns = [
         (i.estimate, i.lower.value, i.upper.value, i.lower.log_likelihood, i.upper.log_likelihood)
         for i in found

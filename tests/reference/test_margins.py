@@ -245,3 +245,42 @@ def test_ordinal_needs_a_category(frame):
     model = "quietly gllamm grade x, i(id) link(ologit) adapt\n"
     for text in ("margins", "margins, predict(outcome(7))", "margins, predict(xb above(1))"):
         assert failure(model + text, frame=frame).rc == 198
+
+
+def test_after_multilevel_commands_of_stata(frame):
+    script = (
+        "quietly melogit binary i.g##c.x || id:, intpoints(30)\nmargins g\n"
+        "matrix levels = r(b)\nmargins, dydx(*)"
+    )
+    session, _ = after(script, frame)
+    other, _ = after(
+        "quietly xi: gllamm binary i.g*x, i(id) family(binom) link(logit) nip(30) adapt\n"
+        "margins g\nmatrix levels = r(b)\nmargins, dydx(x g)",
+        frame,
+    )
+    levels = [s.matrices["levels"].values for s in (session, other)]
+    np.testing.assert_allclose(*levels, rtol=1e-5)
+    found = dict(
+        zip(session.returned_matrices["b"].column_names, returned(session)[0], strict=True)
+    )
+    expected = dict(zip(other.returned_matrices["b"].column_names, returned(other)[0], strict=True))
+    assert found.keys() == expected.keys()
+    assert [found[key] for key in expected] == pytest.approx(list(expected.values()), rel=1e-5)
+
+
+def test_multilevel_commands_of_stata_have_components_and_profiles(frame):
+    session, lines = after(
+        "quietly mixed y x || id: x\nestat vc\nestat icc\nestat profile x", frame
+    )
+    text = "\n".join(lines)
+    assert "var(_cons)" in text and "__one" not in text
+    assert "Conditional intraclass correlation" in text
+    other, _ = after(
+        "eq s: x\neq i: one\nquietly gllamm y x, i(id) nrf(2) eqs(s i) nocorrel nip(7) adapt\n"
+        "estat profile x",
+        frame,
+    )
+    tables = [s.returned_matrices["table"].values for s in (session, other)]
+    np.testing.assert_allclose(*tables, rtol=1e-4)
+    _, lines = after("bootstrap, reps(3) seed(1): xtreg y x, i(id) mle", frame)
+    assert "__one" not in "\n".join(lines)

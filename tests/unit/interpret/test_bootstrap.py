@@ -115,6 +115,12 @@ def test_failed_replications_are_counted():
     assert any(line.startswith(f"Note: {failed:g} of 30 replications failed") for line in lines)
 
 
+def test_options_of_output_are_named():
+    model = "gllamm binary x, i(school) family(binom) link(logit) adapt eform"
+    _, lines = after(f"bootstrap, reps(2) seed(1): {model}")
+    assert "(eform ignored: bootstrap shows the parameters as they are)" in lines
+
+
 def test_rows_are_drawn_without_clusters():
     session, _ = after("bootstrap, reps(5) seed(1): gllamm y x, i(school) init")
     assert session.returned["N_reps"] == 5
@@ -126,7 +132,7 @@ def test_rows_are_drawn_without_clusters():
         ("bootstrap, reps(1): gllamm y x, i(school) adapt", 498),
         ("bootstrap, reps(5) foo: gllamm y x, i(school) adapt", 198),
         ("bootstrap r(mean), reps(5): summarize x", 198),
-        ("bootstrap, reps(5): regress y x", 498),
+        ("bootstrap, reps(5): regress y x", 321),
         ("bootstrap, reps(5) cluster(room): gllamm y x, i(school) adapt", 498),
         ("bootstrap, reps(5) cluster(school) parametric: gllamm y x, i(school) adapt", 498),
         ("bootstrap, reps(5)", 198),

@@ -153,6 +153,7 @@ class Session:
         self.global_macros: dict[str, str] = {}
         self.programs: dict[str, tuple[Node, ...]] = {}
         self.settings: dict[str, str] = {}
+        self.survival_time = ""
         self.panel: tuple[str, str | None] | None = None
         self.most_passes = MOST_PASSES
         self.last_fit = fit

@@ -315,7 +315,7 @@ def _objective(job: _Job) -> LatentObjective | GaussianObjective:
 
 
 def _with_robust(job: _Job, fit: Fit) -> Fit:
-    """Sandwich of a model fitted in closed form: its scores come from quadrature, which is exact."""
+    """Sandwich of a model fitted in closed form; its scores come from quadrature, exact here."""
     engine = Engine(job.design, job.parameters, job.threads)
     objective = LatentObjective(engine, job.reduction, job.spec.adaptive)
     objective.settled_value(job.reduction.reduce(fit.estimates))

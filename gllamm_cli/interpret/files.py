@@ -14,6 +14,7 @@ from gllamm_cli.errors import DataChanged, FileMissing, InvalidSyntax
 from gllamm_cli.interpret.interpreter import new_names
 from gllamm_cli.interpret.macros import unquoted
 from gllamm_cli.interpret.run import Parsed, Run
+from gllamm_cli.stata.definitions import STORAGE_TYPES
 from gllamm_cli.stata.functions import missing_value
 from gllamm_cli.stata.generate import stored
 from gllamm_cli.stata.lexer import is_name, part
@@ -261,9 +262,11 @@ def typed_names(text: str) -> list[tuple[str, str]]:
             pairs += [(name, kind) for name in new_names(word)]
         else:
             pairs += [(name, "float") for name in new_names(word)]
-    for name, _ in pairs:
+    for name, kind in pairs:
         if not is_name(name):
             raise InvalidSyntax(f"{name or text} invalid name")
+        if kind not in STORAGE_TYPES and not re.fullmatch(r"str\d+", kind):
+            raise InvalidSyntax(f"{kind} is no storage type")
     return pairs
 
 

@@ -32,7 +32,7 @@ def egen(run: Run) -> None:
     if match is None:
         raise InvalidSyntax("invalid syntax: egen name = function(arguments)", span=body)
     kind, name, function, _ = match.groups()
-    if kind and kind not in STORAGE_TYPES and not kind.startswith("str"):
+    if kind and kind not in STORAGE_TYPES:
         raise InvalidSyntax(f"{kind} is no storage type", span=body)
     run.new_name(name)
     argument = stripped(part(body, body.start + match.start(4), body.start + match.end(4)))

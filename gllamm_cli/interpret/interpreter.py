@@ -14,6 +14,7 @@ import numpy as np
 
 from gllamm_cli.errors import (
     FileCannotBeOpened,
+    General,
     GllammError,
     InvalidSyntax,
     NotAllowed,
@@ -620,6 +621,11 @@ class Interpreter:
                 handler(run, lines)
             else:
                 handler(run)
+        except np.linalg.LinAlgError as error:
+            raise General(
+                f"{command.name} cannot be computed: {error}",
+                hint="numbers too large, or a singular matrix",
+            ) from error
         except OSError as error:
             # A reader of the output that has gone away is nobody's mistake.
             if error.errno == errno.EPIPE:

@@ -50,7 +50,7 @@ def _define(run: Run, text: str) -> None:
         value: float | str = pair[1] if pair[1].startswith(".") else float(pair[1])
         labels[value] = pair["compound"] or pair["quoted"] or pair["bare"] or ""
         position = pair.end()
-    head, comma, options = rest[position:].partition(",")
+    head, _, options = rest[position:].partition(",")
     if head.strip():
         raise InvalidSyntax(f"invalid syntax: {head.strip()} is no value and label", span=run.span)
     given = options.split()

@@ -196,7 +196,8 @@ def codebook(run: Run) -> None:
         run.print("", "-" * LINE_WIDTH, f"{name:<30}{data.variable_labels.get(name, ''):>49}")
         run.print("-" * LINE_WIDTH, "", f"{'type:':>18}  {data.storage_type(name)}")
         run.print(
-            f"{'unique values:':>18}  {distinct:<20,}missing .: {int(unknown.sum()):,}/{data.n_rows:,}"
+            f"{'unique values:':>18}  {distinct:<20,}"
+            f"missing .: {int(unknown.sum()):,}/{data.n_rows:,}"
         )
         if not data.is_text(name) and distinct:
             known = values[~unknown]

@@ -97,8 +97,8 @@ def _row_label(equation: str, name: str) -> str:
 def matrix_lines(title: str, matrix: NamedMatrix, specification: str = "%10.0g") -> list[str]:
     """Lay out a matrix as ``matrix list`` does."""
     values = matrix.values
-    square = values.shape[0] == values.shape[1] and matrix.row_names == matrix.column_names
-    symmetric = square and values.shape[0] > 1 and bool(np.array_equal(values, values.T))
+    square = values.shape[0] == values.shape[1]
+    symmetric = square and bool(np.array_equal(values, values.T))
     lines = ["", f"{'symmetric ' if symmetric else ''}{title}[{values.shape[0]},{values.shape[1]}]"]
     cells = [[shown_in_format(specification, x).strip() for x in row] for row in values]
     rows = [_row_label(*pair) for pair in matrix.row_names]

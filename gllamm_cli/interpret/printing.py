@@ -98,9 +98,11 @@ def _safe_end(source: str, position: int, end: int) -> int:
         character = source[place]
         if character == '"':
             quoted = not quoted
-        if not quoted and place > position and character in "%_a" and source[place - 1] in ' "),':
-            if FORMAT.match(source, place, end) or WORDS.match(source, place, end):
-                return place
+        apart = place > position and source[place - 1] in ' "),'
+        if quoted or not apart or character not in "%_a":
+            continue
+        if FORMAT.match(source, place, end) or WORDS.match(source, place, end):
+            return place
     return end
 
 

@@ -20,9 +20,9 @@ from gllamm_cli.fit.estimates import Estimates
 from gllamm_cli.fit.one_level import OneLevelFit, fit_one_level
 from gllamm_cli.interpret.factors import expand_factors
 from gllamm_cli.interpret.macros import number_text
-from gllamm_cli.interpret.run import Parsed, Run
+from gllamm_cli.interpret.run import Parsed, Run, plural
 from gllamm_cli.model.families import LINK_BY_NAME, find_family, find_link
-from gllamm_cli.model.spec import ModelSpec, Response, Sample, Thresholds
+from gllamm_cli.model.spec import ChoiceSets, ModelSpec, Response, Sample, Thresholds
 from gllamm_cli.report.regression import Regression, count, regression_lines
 from gllamm_cli.stata.format import display, format_f, format_g
 from gllamm_cli.stata.functions import FloatArray, missing
@@ -45,6 +45,7 @@ TITLES = {
     "oprobit": "Ordered probit regression",
     "mlogit": "Multinomial logistic regression",
     "glm": "Generalized linear models",
+    "clogit": "Conditional (fixed-effects) logistic regression",
 }
 MODELS = {
     "logit": ("binom", "logit", "Odds Ratio"),
@@ -59,6 +60,7 @@ MODELS = {
 TEMPORARY = "__weight1"
 OFFSET = "__offset"
 CLUSTER = "__cluster"
+ALTERNATIVE = "__alternative"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -260,10 +262,13 @@ def _finish(
     heading: str,
     exponentiate: bool,
     base: float | None,
+    *,
+    names: Names | None = None,
 ) -> None:
     fit = fitted.fit
     link = fit.spec.response.link
-    names = _names(setup, fitted, link)
+    several = link == "mlogit" and names is None
+    names = names or _names(setup, fitted, link)
     n = fit.n_units[0]
     robust = setup.robust or setup.cluster is not None
     slopes = [k for k, (_, name) in enumerate(names) if name != "_cons"]
@@ -306,7 +311,7 @@ def _finish(
         right=tuple(right),
         heading=heading,
         exponentiated=exponentiate,
-        several=link == "mlogit",
+        several=several,
         base=place,
         auxiliary=tuple(dict.fromkeys(cuts)) if link in ("ologit", "oprobit") else (),
         clusters=clusters,
@@ -354,6 +359,49 @@ def _macros(setup: _Setup, robust: bool) -> dict[str, str]:
     if setup.offset:
         macros["offset"] = OFFSET
     return macros
+
+
+def clogit(run: Run) -> None:
+    """``clogit y x, group(g)``: conditional logit with one success in each group."""
+    parsed = run.parse(f"GRoup(v) STrata(v) {OPTIONS}")
+    if _replayed(run, parsed):
+        return
+    option = "group" if parsed.has("group") else "strata"
+    if not parsed.has(option):
+        raise InvalidSyntax("option group() required", span=run.span)
+    (group,) = run.option_variables(parsed, option)
+    setup = _setup(run, parsed)
+    if setup.robust or setup.cluster is not None or setup.weights:
+        raise InvalidSyntax("clogit with weights or robust errors is not supported", span=run.span)
+    y, rows = setup.data.column(setup.depvar), np.array(setup.sample.selected, dtype=np.int64)
+    known = rows[~np.isnan(y[rows])]
+    codes = np.unique(setup.data.sort_key(group)[known], return_inverse=True)[1]
+    successes = np.bincount(codes, weights=(y[known] != 0).astype(np.float64))
+    varies = (successes > 0) & (successes < np.bincount(codes))
+    if (successes[varies] != 1).any():
+        raise InvalidSyntax(
+            "a group has several successes",
+            span=run.span,
+            hint="clogit here takes one success in each group",
+        )
+    dropped = int((~varies).sum())
+    if dropped:
+        rows_left = tuple(int(row) for row in known[varies[codes]])
+        run.print(f"note: {plural(dropped, 'group')} dropped: all outcomes are the same")
+        setup = replace(setup, sample=Sample(selected=rows_left))
+    number = np.zeros(setup.data.n_rows)
+    number[known] = np.arange(1.0, len(known) + 1.0)
+    chosen = (y != 0).astype(np.float64)
+    data = setup.data.with_columns({ALTERNATIVE: number, setup.depvar: chosen})
+    spec = replace(
+        _spec(setup, "binom", "mlogit"),
+        depvar=ALTERNATIVE,
+        constant=False,
+        choice_sets=ChoiceSets(group, setup.depvar, by_alternative=False),
+    )
+    fitted = fit_one_level(spec, data, threads=run.session.threads)
+    names = tuple((setup.depvar, name.name) for name in fitted.fit.names)
+    _finish(run, parsed, setup, fitted, "Odds Ratio", setup.exponentiate, None, names=names)
 
 
 def glm(run: Run) -> None:

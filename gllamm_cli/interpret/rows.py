@@ -132,7 +132,9 @@ def duplicates(run: Run) -> None:
         run.print(f"({plural(int((~kept).sum()), 'observation')} deleted)")
     elif word == "tag":
         name = run.new_name(parsed.text("generate"))
-        run.data = run.data.with_column(name, counts[groups] - 1.0, storage_type="byte")
+        run.data = run.data.with_column(
+            name, (counts[groups] - 1).astype(np.float64), storage_type="byte"
+        )
     else:
         raise InvalidSyntax("duplicates takes report, drop or tag", span=run.span)
 

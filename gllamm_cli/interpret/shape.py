@@ -322,11 +322,11 @@ def _collapsed(
     total = np.bincount(g, weights=weight, minlength=n)
     with np.errstate(all="ignore"):
         if function == "count":
-            return total if kind in ("fweight", "iweight") else np.bincount(g, minlength=n) * 1.0
+            return _float(total if kind in ("fweight", "iweight") else np.bincount(g, minlength=n))
         if function == "rawsum":
-            return np.bincount(g, weights=values, minlength=n)
+            return _float(np.bincount(g, weights=values, minlength=n))
         if function == "sum":
-            return np.bincount(g, weights=values * weight, minlength=n)
+            return _float(np.bincount(g, weights=values * weight, minlength=n))
         mean = np.bincount(g, weights=values * weight, minlength=n) / total
         if function == "mean":
             return mean
@@ -351,6 +351,10 @@ def _collapsed(
         elif compute is not None:
             result[k] = compute(values[rows])
     return result
+
+
+def _float(values: NDArray[Any]) -> FloatArray:
+    return np.asarray(values, dtype=np.float64)
 
 
 def contract(run: Run) -> None:

@@ -6,6 +6,7 @@ import math
 from collections.abc import Sequence
 
 import numpy as np
+from numpy.typing import NDArray
 
 from gllamm_cli.errors import AssertionFailed, InvalidSyntax, NoObservations
 from gllamm_cli.interpret.generators import group_numbers
@@ -211,7 +212,7 @@ def _missing(run: Run, name: str) -> Mask:
 
 def _levels(
     run: Run, name: str, used: Mask, labels: bool = True
-) -> tuple[list[str], Mask, list[float]]:
+) -> tuple[list[str], NDArray[np.int64], list[float]]:
     """Shown values in order, code of each used row, and the values as numbers."""
     chosen = run.data.take(used)
     codes = group_numbers(chosen, [name])
@@ -300,25 +301,23 @@ def _two_way(
     np.add.at(table, (row_codes, column_codes), weights[used] if weights is not None else 1.0)
     total = float(table.sum())
     by_row, by_column = table.sum(axis=1), table.sum(axis=0)
+    wants = [option for option in ("row", "column", "cell") if parsed.has(option)]
+    if wants and not parsed.has("nokey"):
+        run.print("", *_key(wants, frequency=not parsed.has("nofreq")))
     width = 10
     title = run.data.variable_labels.get(second, second)
-    lines = _wrapped(run.data.variable_labels.get(first, first), width)
-    run.print("", *(f"{line:>{width}} |" for line in lines[:-1]))
-    run.print(
-        f"{lines[-1] if len(lines) > 1 else '':>{width}} |{title:^{11 * len(columns)}}".rstrip()
-    )
-    head = lines[0] if len(lines) == 1 else ""
-    shown_columns = "".join(f"{text[:10]:>11}" for text in columns)
-    run.print(f"{head:>{width}} |{shown_columns} |{'Total':>10}")
-    rule = f"{'-' * (width + 1)}+{'-' * (11 * len(columns) + 1)}+----------"
+    *above, last_line = ["", *_wrapped(run.data.variable_labels.get(first, first), width)][-3:]
+    inner = 11 * len(columns)
+    run.print("", *(f"{line:>{width}} |" for line in above[:-1] if line))
+    run.print(f"{above[-1]:>{width}} |{title:^{inner}}".rstrip())
+    run.print(f"{last_line:>{width}} |{_cells([text[:10] for text in columns])} |{'Total':>10}")
+    rule = f"{'-' * (width + 1)}+{'-' * inner}+----------"
     run.print(rule)
-    wants = [option for option in ("row", "column", "cell") if parsed.has(option)]
 
     def body(name: str, counts: FloatArray, row_total: float) -> None:
         lines_of_row = []
         if not parsed.has("nofreq"):
-            cells = "".join(f"{x:>11,.0f}" for x in counts)
-            lines_of_row.append(f"{cells} |{row_total:>10,.0f}")
+            lines_of_row.append(f"{_cells([f'{x:,.0f}' for x in counts])} |{row_total:>10,.0f}")
         for want in wants:
             if want == "row":
                 share, last = counts / row_total, 1.0
@@ -327,8 +326,7 @@ def _two_way(
                 last = row_total / total
             else:
                 share, last = counts / total, row_total / total
-            cells = "".join(f"{100 * x:11.2f}" for x in share)
-            lines_of_row.append(f"{cells} |{100 * last:10.2f}")
+            lines_of_row.append(f"{_cells([f'{100 * x:.2f}' for x in share])} |{100 * last:10.2f}")
         for k, line in enumerate(lines_of_row):
             run.print(f"{name[:width] if k == 0 else '':>{width}} |{line}")
         if len(lines_of_row) > 1:
@@ -364,6 +362,21 @@ def _two_way(
     run.returns(results)
 
 
+def _cells(texts: Sequence[str]) -> str:
+    """Cells of a two-way table: 10 places for the first, 11 for each other."""
+    return "".join(f"{text:>{11 if k else 10}}" for k, text in enumerate(texts))
+
+
+def _key(wants: Sequence[str], *, frequency: bool) -> list[str]:
+    """The box that says what stands in a cell."""
+    names = {"row": "row percentage", "column": "column percentage", "cell": "cell percentage"}
+    lines = [*(["frequency"] if frequency else []), *(names[want] for want in wants)]
+    width = max(map(len, lines))
+    rows = [f"| {line:^{width}} |" for line in lines]
+    rule = "-" * (width + 2)
+    return [f"+{rule}+", f"| {'Key':<{width}} |", f"|{rule}|", *rows, f"+{rule}+"]
+
+
 def _means_by(run: Run, names: Sequence[str], of: str, used: Mask) -> None:
     if len(names) > 1:
         raise InvalidSyntax("not yet supported: summarize() with two variables", span=run.span)
@@ -377,14 +390,17 @@ def _means_by(run: Run, names: Sequence[str], of: str, used: Mask) -> None:
     for k, text in enumerate(shown):
         part = values[codes == k]
         sd = standard_deviation(part) if len(part) > 1 else 0.0
-        run.print(
-            f"{text[:11]:>11} | {format_g(part.mean(), 11)} {format_g(sd, 11)} {len(part):>11,}"
-        )
+        run.print(f"{text[:11]:>11} | {_number(part.mean())} {_number(sd)} {len(part):>11,}")
     run.print("------------+------------------------------------")
     run.print(
-        f"{'Total':>11} | {format_g(values.mean(), 11)} "
-        f"{format_g(standard_deviation(values), 11)} {len(values):>11,}"
+        f"{'Total':>11} | {_number(values.mean())} "
+        f"{_number(standard_deviation(values))} {len(values):>11,}"
     )
+
+
+def _number(value: float) -> str:
+    """A mean in a table of means: seven digits, thousands grouped."""
+    return f"{format_g(value, 9, commas=True):>11}"
 
 
 def correlate(run: Run) -> None:
@@ -434,7 +450,6 @@ def correlate(run: Run) -> None:
             )
         if pairwise and parsed.has("obs"):
             run.print(" " * 12 + " |" + "".join(f"{n:9,.0f}" for n in counts[i, : i + 1]))
-    run.print("")
     labels = tuple(("", name) for name in names)
     results: dict[str, float | str] = {"N": float(len(x))}
     if k > 1:
@@ -489,7 +504,7 @@ def tabstat(run: Run) -> None:
             for name in names:
                 x = run.data.column(name)
                 values = x[rows & ~np.isnan(x)]
-                cells.append(format_g(function(values) if len(values) else math.nan, 10))
+                cells.append(f" {format_g(function(values) if len(values) else math.nan)}")
             head = text if by and k == 0 else ("" if by else word)
             run.print(f"{head[:10]:>10} |{''.join(cells)}")
     run.print(rule)
@@ -510,7 +525,7 @@ def mean(run: Run) -> None:
     if not n:
         raise NoObservations("no observations")
     run.print("", f"Mean estimation                   Number of obs   = {n:>10,}", "")
-    rule = "-" * 14 + "+" + "-" * 48
+    rule = "-" * 13 + "+" + "-" * 48
     run.print(rule, "             |       Mean   Std. Err.     [95% Conf. Interval]", rule)
     reach = float(stdtrit(n - 1, 0.975))
     for name in names:
@@ -603,6 +618,6 @@ def table(run: Run) -> None:
                 raise InvalidSyntax(f"unknown statistic: {stat}", span=run.span)
             x = run.data.column(name)[chosen]
             x = x[~np.isnan(x)]
-            cells.append(format_g(function(x) if len(x) else math.nan, 13))
+            cells.append(f"{format_g(function(x) if len(x) else math.nan):>13}")
         run.print(f"{text[:9]:>9} |{''.join(cells)}")
     run.print(rule)

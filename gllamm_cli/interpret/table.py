@@ -125,6 +125,10 @@ ROWS: tuple[tuple[ByUse, str, str], ...] = (
     (REPEAT, "mixed", "mixed xtmixed=mixed melogit xtmelogit=melogit meqrlogit=melogit meprobit"),
     (REPEAT, "mixed", "mecloglog mepoisson xtmepoisson=mepoisson meqrpoisson=mepoisson meologit"),
     (REPEAT, "mixed", "meoprobit meglm xtreg xtlogit xtprobit xtcloglog xtpoisson"),
+    (NO, "survival", "stset stsplit"),
+    (REPEAT, "comparison", "ttest"),
+    (NO, "comparison", "xtile pctile"),
+    (REPEAT, "regressions", "clogit"),
     (NO, "xi", "xi"),
 )
 COMMANDS = _table()

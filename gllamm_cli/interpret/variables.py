@@ -274,7 +274,10 @@ def _recoded(
         if text[position : match.start()].strip():
             break
         position = match.end()
-        source, target, label = match[1] or match[4], match[2] or match[5], match[3]
+        source, target = (match[1], match[2]) if match[1] is not None else (match[4], match[5])
+        label = match[3]
+        if not source.strip():
+            raise InvalidSyntax("invalid syntax: a rule without values", span=run.span)
         chosen = free & _chosen(source, old, free, bounds, run)
         if target not in (".",) and not re.fullmatch(r"\.[a-z]", target):
             number = run.number(whole(target))
@@ -384,7 +387,8 @@ def destring(run: Run) -> None:
         kind = "double" if kind == "float" else kind
         run.data = run.data.with_column(target, values, storage_type=kind)
         run.print(
-            f"{name}: all characters numeric; {'replaced as' if target == name else 'generated'} {kind}"
+            f"{name}: all characters numeric; "
+            f"{'replaced as' if target == name else f'{target} generated as'} {kind}"
         )
 
 

@@ -152,10 +152,9 @@ class Design:
             n, y = self.denominator[here], self.y[here]
             if family.domain is Domain.COUNT:
                 constant[here] = -_log_gamma(y + 1.0)
-            elif family.domain is Domain.PROPORTION:
-                if (n > 1.0).any():
-                    ways = _log_gamma(n + 1.0) - _log_gamma(y + 1.0) - _log_gamma(n - y + 1.0)
-                    constant[here] = np.where(n > 1.0, ways, 0.0)
+            elif family.domain is Domain.PROPORTION and (n > 1.0).any():
+                ways = _log_gamma(n + 1.0) - _log_gamma(y + 1.0) - _log_gamma(n - y + 1.0)
+                constant[here] = np.where(n > 1.0, ways, 0.0)
         return constant
 
     @property

@@ -10,6 +10,8 @@ import math
 import re
 
 MISSING = "."
+WIDEST = 244
+"""Places a format may have."""
 SMALLEST_FIXED = -5
 """Decimal exponent below which the general format turns to powers of ten."""
 
@@ -107,7 +109,9 @@ def format_stata(specification: str, x: float) -> str:
     if match is None:
         raise ValueError(f"invalid format {specification!r}")
     left, zeros, width_text, decimals_text, kind, comma = match.groups()
-    width, decimals = int(width_text), int(decimals_text)
+    if len(width_text) > 3 or len(decimals_text) > 3 or int(width_text) > WIDEST:
+        raise ValueError(f"invalid format {specification!r}: too wide")
+    width, decimals = int(width_text), min(int(decimals_text), WIDEST)
     if kind == "g":
         text = format_g(x, width, decimals, commas=bool(comma))
     elif kind == "f":

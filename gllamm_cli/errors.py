@@ -416,3 +416,9 @@ class NotForThisModel(GllammError):
     """A prediction that the kind of model fitted does not have."""
 
     rc = 301
+
+
+class NotAFactor(GllammError):
+    """A variable, or a value, that is no factor of the model or no level of one."""
+
+    rc = 322

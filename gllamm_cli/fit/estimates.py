@@ -44,6 +44,9 @@ class Estimates:
         Of t statistics; None for normal ones.
     fit, regression
         What presenters show: one of the two.
+    latent
+        The gllamm fit behind results that are shown as a regression, its parameters in
+        the order of e(b).
     """
 
     command: str
@@ -62,6 +65,7 @@ class Estimates:
     matrices: Mapping[str, NamedMatrix] = field(default_factory=dict)
     fit: Fit | None = None
     regression: Regression | None = None
+    latent: Fit | None = None
 
     @classmethod
     def of_fit(cls, fit: Fit, sample: NDArray[np.int64] | None = None) -> Estimates:

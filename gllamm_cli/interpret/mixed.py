@@ -269,6 +269,7 @@ def _show(
             below=tuple(below),
             exponentiated=any(parsed.has(option) for option in ("or", "irr", "eform")),
         ),
+        latent=fit,
     )
     run.session.results = estimates
     run.print(*(f"note: {note}" for note in fit.notes))

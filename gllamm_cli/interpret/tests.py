@@ -364,7 +364,14 @@ def nlcom(run: Run) -> None:
     run.returns({}, {"b": NamedMatrix.row(estimates, labels), "V": NamedMatrix(V, labels, labels)})
     if "post" in options:
         run.session.results = replace(
-            found, command="nlcom", names=labels, b=estimates, V=V, rank=len(labels), fit=None
+            found,
+            command="nlcom",
+            names=labels,
+            b=estimates,
+            V=V,
+            rank=len(labels),
+            fit=None,
+            latent=None,
         )
 
 

@@ -178,7 +178,7 @@ def test_commands_of_stata_outside_the_language_are_named():
     assert "command of Stata that this program does not have" in error.message
     assert "gllamm" in error.hint
     assert "unrecognized" in failure("frobnicate").message
-    assert failure("summarise x").hint == "did you mean summarize?"
+    assert failure("summarise x").hint.startswith("did you mean summarize")
 
 
 def test_loops_have_a_limit():

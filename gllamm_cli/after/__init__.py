@@ -1,0 +1,1 @@
+"""What is computed from a fit: components, average predictions, profiles, resampling."""

@@ -451,8 +451,9 @@ def simulate(
 def estat(model: str, request: str, data: str | None, threads: int | None) -> None:
     """Compute what follows from the estimates of MODEL.
 
-    REQUEST is what may follow estat (ic, vce, icc, vc, ...), or a command of its own:
-    test, testparm, lincom or nlcom.
+    REQUEST is what may follow estat: ic, vce, icc, vc, or profile PARAMETER and
+    bootstrap, reps(N), which need --data. It may also be a command of its own:
+    test, testparm, lincom, nlcom, or margins, which needs --data too.
     """
     from gllamm_cli.fit.store import load_fit
     from gllamm_cli.report.terminal import standard_output
@@ -463,7 +464,7 @@ def estat(model: str, request: str, data: str | None, threads: int | None) -> No
         session = Session(fit=load_fit(model), threads=threads)
         if data is not None:
             session.use(data)
-            session.use_whole_data()
+            session.use_data_of_fit()
         word = re.match(r"\w*", request.strip())
         own = word is not None and word.group() in OWN_COMMANDS
         output = standard_output()[0]

@@ -215,6 +215,14 @@ class Session:
         if self.results is not None:
             self.results = replace(self.results, sample=self.data.row_ids)
 
+    def use_data_of_fit(self) -> None:
+        """Take the rows that the fitted command would use for the sample of the estimates."""
+        from gllamm_cli.predict.sample import estimation_sample
+
+        if self.results is not None and self.fit is not None:
+            rows = estimation_sample(self.fit, self.data)
+            self.results = replace(self.results, sample=self.data.row_ids[rows])
+
     @property
     def data(self) -> Dataset:
         """The data in memory; r(111) if there are none."""

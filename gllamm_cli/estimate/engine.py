@@ -91,6 +91,7 @@ class Engine:
         shortcuts: bool = True,
     ) -> None:
         self._on_evaluation = on_evaluation
+        self._evaluated: tuple[FloatArray, list[tuple[FloatArray, FloatArray]]] | None = None
         self.design = design
         self.parameters = parameters
         self.threads = _useful_threads(design, threads or available_threads())
@@ -170,7 +171,11 @@ class Engine:
 
     def _predictors(self, theta: FloatArray) -> list[tuple[FloatArray, FloatArray]]:
         alpha = theta[self.parameters.auxiliary_index]
-        return [predictor.evaluate(alpha) for predictor in self.design.auxiliary]
+        # While nodes move, the parameters stay.
+        if self._evaluated is None or not np.array_equal(self._evaluated[0], alpha):
+            predictors = [predictor.evaluate(alpha) for predictor in self.design.auxiliary]
+            self._evaluated = alpha, predictors
+        return self._evaluated[1]
 
     def _masses(self, theta: FloatArray) -> list[Masses]:
         odds = np.split(theta[self.parameters.odds_index], np.cumsum(self._n_odds)[:-1])

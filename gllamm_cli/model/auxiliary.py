@@ -79,14 +79,20 @@ class AuxiliaryPredictor:
     def evaluate(self, alpha: FloatArray) -> tuple[FloatArray, FloatArray]:
         """Return the predictor (N,) and its derivative in the parameter of each term (terms,)."""
         forms = self._groups(alpha)
+        if self.linear:
+            return self._present(_sums(forms, self.row_group)), self.weight
         values, slopes = forms.copy(), np.ones_like(forms)
         exp, log = self.transform == Transform.EXP, self.transform == Transform.LOG_ABS
         values[exp] = slopes[exp] = np.exp(np.minimum(forms[exp], 700.0))
         values[log] = np.log(np.maximum(np.abs(forms[log]), 1e-300))
         slopes[log] = 1.0 / np.where(forms[log] == 0.0, 1e-300, forms[log])
-        predictor = _sums(values, self.row_group)
-        predictor[np.diff(self.row_group) == 0] = ABSENT[self.channel]
+        predictor = self._present(_sums(values, self.row_group))
         return predictor, self.weight * np.repeat(slopes, np.diff(self.group_start))
+
+    def _present(self, predictor: FloatArray) -> FloatArray:
+        """Put what stands for no predictor where rows have none."""
+        predictor[np.diff(self.row_group) == 0] = ABSENT[self.channel]
+        return predictor
 
     def curvature(self, alpha: FloatArray, first: FloatArray) -> FloatArray:
         """Return sum_i first_i * (second derivatives of predictor i), (A, A).
@@ -107,8 +113,11 @@ class AuxiliaryPredictor:
 
 def _sums(values: FloatArray, start: IndexArray) -> FloatArray:
     """Sum of ``values[start[i]:start[i + 1]]`` for each i; empty sums are 0."""
+    length = np.diff(start)
+    if len(length) == len(values) and (length == 1).all():
+        return values.copy()
     padded = np.append(values, 0.0)
-    return np.where(np.diff(start) > 0, np.add.reduceat(padded, start[:-1]), 0.0)
+    return np.where(length > 0, np.add.reduceat(padded, start[:-1]), 0.0)
 
 
 def scale_predictor(design: FloatArray, natural: bool) -> AuxiliaryPredictor:

@@ -345,10 +345,24 @@ class _Predictor:
         self.posterior = None
         return [distances[model.prepared.unit_of_row[-1]]]
 
+    def mean_is_linear(self) -> bool:
+        """Whether ``mu`` is the linear predictor, averaged over the posterior."""
+        model, request = self.model, self.request
+        return (
+            not request.marginal
+            and request.us is None
+            and not model.is_one_level
+            and model.prepared.design.composite is None
+            and all(response.link == "ident" for response in self.fit.spec.responses)
+        )
+
     def function_of_mean(self) -> list[FloatArray]:
         """``mu`` or residuals: expectations, or at given values of the latent variables."""
         model, request = self.model, self.request
         prepared = model.prepared
+        if self.quantity is Quantity.MU and self.mean_is_linear():
+            # The mean of a linear function is the function of the mean.
+            return [np.where(prepared.known, self.linear_predictor()[0], np.nan)]
         mean = conditional_mean(prepared, model.alpha, self.above)
         if self.quantity is Quantity.MU:
             offset = np.broadcast_to(np.asarray(self.left_out_offset()), prepared.n_rows)

@@ -79,6 +79,10 @@ def constraint(run: Run) -> None:
 
 def postestimation(run: Run) -> None:
     """``gllapred`` and ``gllasim``."""
+    import pandas as pd
+
+    from gllamm_cli.data import Dataset
+    from gllamm_cli.dta import write_dta
     from gllamm_cli.predict import carry_out
 
     command = parse_postestimation(run.span.source)
@@ -86,8 +90,13 @@ def postestimation(run: Run) -> None:
     results = session.results
     selected = run.chosen_rows(command.condition, command.rows)
     sample = session.estimation_sample(data)
+    scores = command.option("scorefil")
+    path = None
+    if scores is not None:
+        # As in Stata a file of this name is replaced.
+        path = session.permissions.check_write(run.file(scores.words[0].text))
     try:
-        run.data, lines, scalars = carry_out(
+        done = carry_out(
             command,
             results.fit if results is not None else None,
             data,
@@ -100,5 +109,8 @@ def postestimation(run: Run) -> None:
     except GllammError as error:
         run.print(*error.printed)
         raise
-    run.print(*lines)
-    run.returns(scalars)
+    if path is not None:
+        write_dta(Dataset.from_frame(pd.DataFrame(done.scores)), path)
+    run.data = done.data
+    run.print(*done.lines)
+    run.returns(done.scalars)

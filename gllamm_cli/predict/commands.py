@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -12,7 +13,6 @@ from gllamm_cli.errors import (
     AlreadyDefined,
     InvalidSyntax,
     NoEstimates,
-    NotSupported,
     VariableNotFound,
 )
 from gllamm_cli.fit.fit import Fit
@@ -36,7 +36,30 @@ if TYPE_CHECKING:
     from gllamm_cli.stata.named_matrix import NamedMatrix
 
 BoolArray = NDArray[np.bool_]
+FloatArray = NDArray[np.float64]
 Matrices = Mapping[str, "NamedMatrix"]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class CarriedOut:
+    """What a command did.
+
+    Attributes
+    ----------
+    data
+        The data with the new variables.
+    lines
+        What was printed.
+    scalars
+        r() results.
+    scores
+        Scores by name; see ``Prediction``.
+    """
+
+    data: Dataset
+    lines: tuple[str, ...]
+    scalars: dict[str, float]
+    scores: Mapping[str, FloatArray]
 
 
 def carry_out(
@@ -49,8 +72,8 @@ def carry_out(
     sample: BoolArray | None = None,
     selected: BoolArray | None = None,
     threads: int | None = None,
-) -> tuple[Dataset, tuple[str, ...], dict[str, float]]:
-    """Carry out a command; return the data with new variables, printed lines, and scalars.
+) -> CarriedOut:
+    """Carry out a command.
 
     Parameters
     ----------
@@ -89,7 +112,7 @@ def carry_out(
     )
     notes = [*prediction.notes, *_accepted(command)]
     lines = (*prediction.warnings, *prediction.lines, *(f"({note})" for note in notes))
-    return changed, lines, scalars
+    return CarriedOut(changed, lines, scalars, prediction.scores)
 
 
 def _accepted(command: PostestimationCommand) -> Iterator[str]:
@@ -125,14 +148,14 @@ def predict_request(
     command: PostestimationCommand, n_rows: int, matrices: Matrices
 ) -> PredictRequest:
     """Return what a ``gllapred`` command asks for."""
-    scores = command.option("scorefil")
-    if scores is not None:
-        raise NotSupported(
-            "scorefil() not supported",
-            span=scores.span,
-            hint="leave it out: scores are computed anew for each cooksd",
-        )
     wanted = [quantity for quantity in Quantity if command.has(quantity)]
+    scores = command.option("scorefil")
+    if scores is not None and Quantity.COOKSD not in wanted:
+        raise InvalidSyntax(
+            "scorefil() option only allowed with cooksd",
+            span=scores.span,
+            hint="it names the file for the scores that Cook's distances are computed from",
+        )
     if len(wanted) > 1:
         second = command.option(wanted[1])
         raise InvalidSyntax(

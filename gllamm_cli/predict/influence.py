@@ -24,8 +24,10 @@ def free_covariance(fit: Fit) -> tuple[FloatArray, FloatArray]:
 
 def cooks_distances(
     fit: Fit, log_likelihood: float, scores: FloatArray, n_units: float
-) -> FloatArray:
+) -> tuple[FloatArray, FloatArray]:
     """D_j = 2 g_j' I*^-1 g_j, (units,), from the units' scores (units, K).
+
+    Also return g_j, the scores in the free parameters, (units, S).
 
     I* = (N - 1)/N I + diag(I)/N, I being the information: gllapred's blend, close
     to the generalised Cook's distance of Cook (1986), JRSS B 48, equation 10.
@@ -58,4 +60,5 @@ def cooks_distances(
     blend = (n_units - 1.0) / n_units * information
     blend += np.diag(np.diag(information)) / n_units
     free = scores @ T
-    return np.asarray(2.0 * np.einsum("ij,ji->i", free, np.linalg.solve(blend, free.T)))
+    distances = 2.0 * np.einsum("ij,ji->i", free, np.linalg.solve(blend, free.T))
+    return np.asarray(distances), np.asarray(free)

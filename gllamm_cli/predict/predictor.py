@@ -167,6 +167,7 @@ class _Predictor:
         self.threads = threads
         self.above: tuple[float, ...] = ()
         self.posterior: Posterior | None = None
+        self.scores: dict[str, FloatArray] = {}
 
     def prediction(self, sample: BoolArray | None, selected: BoolArray | None) -> Prediction:
         """Check the rest, in gllapred's order, and compute."""
@@ -207,6 +208,7 @@ class _Predictor:
             lines=tuple(self.lines),
             notes=tuple(ignored_in_prediction(self.fit, request)),
             log_likelihood=None if self.posterior is None else self.posterior.log_likelihood,
+            scores=self.scores,
         )
 
     def compute(self) -> list[FloatArray]:
@@ -338,12 +340,26 @@ class _Predictor:
         model = self.model
         posterior = self.evaluated()
         scores = model.engine.cluster_scores(model.theta, posterior.placement)
-        distances = cooks_distances(
+        distances, free = cooks_distances(
             self.fit, posterior.log_likelihood, scores, float(model.prepared.unit_weight.sum())
         )
         # The log likelihood is a check here, not a result.
         self.posterior = None
-        return [distances[model.prepared.unit_of_row[-1]]]
+        unit = model.prepared.unit_of_row[-1]
+        self.scores = self.score_table(free, unit)
+        return [distances[unit]]
+
+    def score_table(self, scores: FloatArray, unit: NDArray[np.int64]) -> dict[str, FloatArray]:
+        """Name the scores (units, S); ``unit`` (N,) are the units of the design rows."""
+        rows = self.model.prepared.design.rows
+        first = np.unique(unit, return_index=True)[1]
+        if self.model.is_one_level:
+            name, value = "row", rows[first] + 1.0
+        else:
+            name = self.fit.spec.levels[-1].unit
+            value = self.dataset.column(name)[rows[first]]
+        table = {name: np.asarray(value, dtype=np.float64)}
+        return table | {f"d{k}": column for k, column in enumerate(scores.T, start=1)}
 
     def mean_is_linear(self) -> bool:
         """Whether ``mu`` is the linear predictor, averaged over the posterior."""

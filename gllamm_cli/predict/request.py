@@ -146,6 +146,9 @@ class Prediction:
         On options without effect; gllapred and gllasim do not print these.
     log_likelihood
         Log likelihood of the rows used, if it was computed.
+    scores
+        After Cook's distances the scores of the top-level units by name, each
+        (units,): the unit (or row) and d1, d2, ... in the free parameters.
     """
 
     columns: Mapping[str, FloatArray]
@@ -154,3 +157,4 @@ class Prediction:
     warnings: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
     log_likelihood: float | None = None
+    scores: Mapping[str, FloatArray] = field(default_factory=dict)

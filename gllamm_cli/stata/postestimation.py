@@ -22,7 +22,8 @@ def _rules(*rows: tuple[str, int, Argument, str]) -> tuple[OptionRule, ...]:
     return tuple(OptionRule(*row) for row in rows)
 
 
-NONE, NUMBERS, WORDS = Argument.NONE, Argument.NUMBERS, Argument.WORDS
+NONE, NUMBERS = Argument.NONE, Argument.NUMBERS
+WORDS, TEXT = Argument.WORDS, Argument.TEXT
 
 GLLAPRED_OPTIONS = _rules(
     ("xb", 2, NONE, "fixed part of the linear predictor"),
@@ -41,7 +42,7 @@ GLLAPRED_OPTIONS = _rules(
     ("deviance", 1, NONE, "deviance residuals"),
     ("anscombe", 1, NONE, "Anscombe residuals"),
     ("cooksd", 2, NONE, "Cook's distances of top-level units"),
-    ("scorefil", 2, WORDS, "file of scores"),
+    ("scorefil", 2, TEXT, "file for the scores of Cook's distances"),
     ("s", 1, NONE, "level-1 scale"),
     ("ll", 2, NONE, "contributions to the log likelihood"),
     ("fsample", 7, NONE, "rows outside the estimation sample as well"),

@@ -91,3 +91,28 @@ def test_files_of_unknown_types_are_refused(folder):
     result = run("predict", "m.fit", "data.csv", "m, mu", "--out", "p.xyz")
     assert result.exit_code == 1
     assert "cannot be written" in result.stderr
+
+
+def test_the_rows_of_the_fit_are_found_again_in_its_data(folder):
+    assert run("fit", "data.csv", "gllamm y x if x > 0, i(id) adapt nolog", "--save", "part.fit",
+               "--quiet").exit_code == 0  # fmt: skip
+    session = Session(threads=1)
+    session.use("data.csv")
+    session.run("gllamm y x if x > 0, i(id) adapt nolog\nmargins")
+    expected = session.returned_matrices["table"].values
+    result = run("estat", "part.fit", "margins", "--data", "data.csv")
+    assert result.exit_code == 0
+    assert f"{float((session.data.column('x') > 0).sum()):,.0f}" in result.output
+    assert f"{expected.ravel()[0]:.6f}".lstrip("0")[:6] in result.output
+
+
+def test_scores_of_cooks_distances_are_written(folder):
+    session = Session()
+    session.use("data.csv")
+    session.run(f"{MODEL}\ngllapred c, cooksd scorefil(scores)")
+    found = pd.read_stata("scores.dta")
+    assert list(found.columns) == ["id", "d1", "d2", "d3", "d4"]
+    assert sorted(found["id"]) == sorted(set(session.data.column("id")))
+    # At the maximum the scores of the clusters cancel.
+    scores = found.drop(columns="id").to_numpy()
+    np.testing.assert_allclose(scores.sum(axis=0), 0.0, atol=1e-3 * np.abs(scores).max())

@@ -20,6 +20,7 @@ ARGUMENTS = {
     Argument.NONE: st.just(""),
     Argument.NUMBERS: st.sampled_from(["(2)", "( -1.5 )", "(1e3)"]),
     Argument.WORDS: st.sampled_from(["(a)", "( stub )"]),
+    Argument.TEXT: st.sampled_from(["(a)", "( data/scores.dta )"]),
 }
 
 

@@ -26,7 +26,7 @@ from gllamm_cli.stata.postestimation import (
 )
 
 DOCUMENT = Path(__file__).resolve().parents[2] / "docs" / "prediction.md"
-ARGUMENTS = {"nothing": "", "numbers": "(1)", "words": "(name)"}
+ARGUMENTS = {"nothing": "", "numbers": "(1)", "words": "(name)", "text": "(name)"}
 
 
 @cache
@@ -67,13 +67,14 @@ BINARY = "b x, i(id) family(binom) nip(4)"
 def run(command, model=LINEAR, *, data=None, matrices=None):
     session = fitted(model)
     given = session.dataset if data is None else data
-    return carry_out(
+    done = carry_out(
         parse_postestimation(command),
         session.fit,
         given,
         matrices=matrices,
         random=np.random.default_rng(1),
     )
+    return done.data, done.lines, done.scalars
 
 
 def new_names(command, model=LINEAR):
@@ -188,7 +189,7 @@ REFUSED = [
     ("gllapred v, p", "y x, i(id) nrf(2) eqs(one x) nip(4)", 301,
      "cannot compute posterior probabilities for more than 1 continuous latent variable"),
     ("gllapred v, s", BINARY, 198, "s option not valid: the model has no level-1 scale parameter"),
-    ("gllapred v, cooksd scorefil(f)", LINEAR, 198, "scorefil() not supported"),
+    ("gllapred v, u scorefil(f)", LINEAR, 198, "scorefil() option only allowed with cooksd"),
     ("gllapred v, u adapt", "y x, i(id) ip(f) nip(2)", 198,
      "adapt can only be used with ip(g) or ip(m) option"),
     ("gllasim v, u fac", LINEAR, 198,

@@ -99,11 +99,11 @@ def test_the_rows_of_the_fit_are_found_again_in_its_data(folder):
     session = Session(threads=1)
     session.use("data.csv")
     session.run("gllamm y x if x > 0, i(id) adapt nolog\nmargins")
-    expected = session.returned_matrices["table"].values
+    rows = int((session.data.column("x") > 0).sum())
+    assert session.returned["N"] == rows
     result = run("estat", "part.fit", "margins", "--data", "data.csv")
     assert result.exit_code == 0
-    assert f"{float((session.data.column('x') > 0).sum()):,.0f}" in result.output
-    assert f"{expected.ravel()[0]:.6f}".lstrip("0")[:6] in result.output
+    assert f"Number of obs     = {rows:10,d}" in result.output
 
 
 def test_scores_of_cooks_distances_are_written(folder):

@@ -54,11 +54,11 @@ def gllapred_at(session, values, command):
 
 def gllapred(session, command):
     """Columns of the new variables and what was printed."""
-    data, lines, scalars = carry_out(
+    done = carry_out(
         parse_postestimation(command), session.fit, session.dataset, matrices=session.matrices
     )
-    new = [name for name in data.names if name not in session.dataset.names]
-    return {name: data.column(name) for name in new}, lines, scalars
+    new = [name for name in done.data.names if name not in session.dataset.names]
+    return {name: done.data.column(name) for name in new}, done.lines, done.scalars
 
 
 def close_in_digits(found, printed, units=1):

@@ -266,6 +266,18 @@ class NoVariance(GllammError):
     rc = 409
 
 
+class TooManyRows(GllammError):
+    """Data that would not fit in memory."""
+
+    rc = 901
+
+
+class OutOfMemory(GllammError):
+    """A computation for which there is not enough memory."""
+
+    rc = 909
+
+
 class MacroLimit(GllammError):
     """Macros that contain themselves or grow without end."""
 

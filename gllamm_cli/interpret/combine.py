@@ -15,6 +15,7 @@ from gllamm_cli.interpret.generators import group_numbers
 from gllamm_cli.interpret.macros import unquoted
 from gllamm_cli.interpret.run import Parsed, Run
 from gllamm_cli.interpret.shape import widest_type
+from gllamm_cli.interpret.size import check_size
 from gllamm_cli.stata.lexer import part
 from gllamm_cli.stata.varlist import expand_varlist, parse_varlist
 
@@ -293,6 +294,7 @@ def joinby(run: Run) -> None:
     starts = np.searchsorted(right[order], left, side="left")
     ends = np.searchsorted(right[order], left, side="right")
     count = ends - starts
+    check_size(count.sum(), len({*run.data.names, *other.names}), run.span)
     rows_a = np.repeat(np.arange(run.data.n_rows), count)
     shift = np.arange(len(rows_a)) - np.repeat(np.cumsum(count) - count, count)
     _beside(run, other, rows_a, order[np.repeat(starts, count) + shift])
@@ -304,6 +306,8 @@ def cross(run: Run) -> None:
     if parsed.frame.using is None:
         raise InvalidSyntax("using required", span=run.span)
     other = read_dataset(unquoted(parsed.frame.using.text))
+    total = run.data.n_rows * other.n_rows
+    check_size(total, len({*run.data.names, *other.names}), run.span)
     rows_a = np.repeat(np.arange(run.data.n_rows), other.n_rows)
     _beside(run, other, rows_a, np.tile(np.arange(other.n_rows), run.data.n_rows))
 

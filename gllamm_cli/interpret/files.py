@@ -10,7 +10,7 @@ import numpy as np
 
 from gllamm_cli.data import Dataset, read_dataset
 from gllamm_cli.dta import write_dta
-from gllamm_cli.errors import DataChanged, FileMissing, InvalidSyntax
+from gllamm_cli.errors import DataChanged, FileMissing, InvalidSyntax, VarlistRequired
 from gllamm_cli.interpret.interpreter import new_names
 from gllamm_cli.interpret.macros import unquoted
 from gllamm_cli.interpret.run import Parsed, Run
@@ -262,6 +262,8 @@ def typed_names(text: str) -> list[tuple[str, str]]:
             pairs += [(name, kind) for name in new_names(word)]
         else:
             pairs += [(name, "float") for name in new_names(word)]
+    if not pairs:
+        raise VarlistRequired("varlist required", hint="name the variables to be read")
     for name, kind in pairs:
         if not is_name(name):
             raise InvalidSyntax(f"{name or text} invalid name")

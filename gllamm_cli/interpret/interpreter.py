@@ -20,6 +20,7 @@ from gllamm_cli.errors import (
     NotAllowed,
     NothingPreserved,
     NotSorted,
+    OutOfMemory,
     Span,
     StoppedByLimit,
     UnknownCommand,
@@ -452,6 +453,8 @@ class Interpreter:
         text = text.strip()
         if not text:
             return
+        if "\0" in text:
+            raise InvalidSyntax("the command contains a null character")
         word = re.match(r"\w*", text)
         first = word.group() if word else ""
         if first == "if":
@@ -625,6 +628,10 @@ class Interpreter:
             raise General(
                 f"{command.name} cannot be computed: {error}",
                 hint="numbers too large, or a singular matrix",
+            ) from error
+        except MemoryError as error:
+            raise OutOfMemory(
+                f"not enough memory for {command.name}", hint="fewer rows or points need less"
             ) from error
         except OSError as error:
             # A reader of the output that has gone away is nobody's mistake.

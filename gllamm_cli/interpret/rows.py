@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from dataclasses import replace
 
@@ -11,12 +12,11 @@ from gllamm_cli.data import Dataset
 from gllamm_cli.errors import AssertionFailed, InvalidSyntax
 from gllamm_cli.interpret.generators import group_numbers
 from gllamm_cli.interpret.run import Run, plural
+from gllamm_cli.interpret.size import check_size
 from gllamm_cli.stata.expression import parse_expression
 from gllamm_cli.stata.functions import missing, ordered
 from gllamm_cli.stata.lexer import part, whole
 from gllamm_cli.stata.varlist import find_variable
-
-MOST_ROWS = 200_000_000
 
 
 def sort(run: Run) -> None:
@@ -57,11 +57,9 @@ def expand(run: Run) -> None:
     if parsed.has("generate"):
         run.new_name(parsed.text("generate"))
     wanted = np.where(np.isnan(times) | (times < 1), 1, np.trunc(times))
-    wanted = np.where(run.rows(parsed), wanted, 1).astype(np.int64)
-    total = int(wanted.sum())
-    if total > MOST_ROWS:
-        raise InvalidSyntax(f"expand would make {total:,} rows", span=body)
-    copies = np.repeat(np.arange(data.n_rows), wanted - 1)
+    wanted = np.where(run.rows(parsed), wanted, 1.0)
+    check_size(wanted.sum(), len(data.names), body)
+    copies = np.repeat(np.arange(data.n_rows), wanted.astype(np.int64) - 1)
     data = data.take(np.concatenate([np.arange(data.n_rows), copies]), copies=True)
     if parsed.has("generate"):
         made = np.arange(data.n_rows) >= data.n_rows - len(copies)
@@ -92,8 +90,9 @@ def with_rows(data: Dataset, n_rows: int) -> Dataset:
 def set_observations(run: Run, number: float) -> None:
     """``set obs #``: rows may only be added."""
     data = run.data
-    if number != int(number) or not 0 <= number <= MOST_ROWS:
+    if number != int(number) or number < 0:
         raise InvalidSyntax(f"'{number:g}' invalid number of observations", span=run.span)
+    check_size(number, len(data.names), run.span)
     if number < data.n_rows:
         raise InvalidSyntax(
             "obs must be at least as many as there are", span=run.span, hint=f"now {data.n_rows}"
@@ -179,6 +178,8 @@ def fillin(run: Run) -> None:
     run.new_name("_fillin")
     data = run.data
     levels = [np.unique(data.frame[name].dropna()) for name in names]
+    # Combinations are matched by their keys, several tables of them.
+    check_size(math.prod(map(len, levels)), len(data.names) + 4 * len(names), run.span)
     wanted = pd.MultiIndex.from_product(levels, names=list(names)).to_frame(index=False)
     merged = wanted.merge(data.frame.reset_index(names="__id"), on=list(names), how="outer")
     made = merged["__id"].isna().to_numpy()

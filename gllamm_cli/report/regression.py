@@ -116,13 +116,13 @@ def coefficient_line(
     b, se = row.estimate, row.std_err
     start = f"{abbreviate(row.name):>{NAME_WIDTH}} |  "
     if not se > 0.0:
-        shown = math.exp(b) if exponentiate else b
+        shown = _exp(b) if exponentiate else b
         return f"{start}{format_g(shown)}  {'(omitted)' if b == 0.0 else '        .'}"
     z = b / se
     reach = critical(level, df) * se
     low, high = b - reach, b + reach
     if exponentiate:
-        b, se, low, high = math.exp(b), se * math.exp(b), _exp(low), _exp(high)
+        b, se, low, high = _exp(b), se * _exp(b), _exp(low), _exp(high)
     return (
         f"{start}{format_g(b)}  {format_g(se)} {format_f(z, 8, 2)}   "
         f"{format_f(p_value(z, df), 5, 3)}    {format_g(low)}   {format_g(high)}"

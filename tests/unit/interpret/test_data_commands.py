@@ -263,6 +263,11 @@ def test_text_files(folder):
         ("encode t", 198),
         ("encode x, gen(y)", 109),
         ("correlate t", 100),
+        ("input\n1 2\nend", 100),
+        ("save a\0b", 198),
+        ("set obs 3000000000", 901),
+        ("expand 1e15", 901),
+        ("clear\nset obs 100000\ngen a = _n\ngen b = _n\nfillin a b", 901),
     ],
 )
 def test_errors_have_statas_codes(script, rc):

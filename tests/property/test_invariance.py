@@ -54,6 +54,8 @@ def fit(frame: pd.DataFrame, model: str, options: str = "", threads: int = 2):
 
 
 seeds = st.integers(0, 10_000)
+MAXIMISED = 1e-8
+"""Agreement of maximised log likelihoods: nodes stop moving within 1e-8 of them."""
 
 
 @pytest.mark.parametrize("model", MODELS)
@@ -64,7 +66,7 @@ def test_row_order_does_not_matter(model, seed):
     a = fit(frame, model, "adapt")
     shuffled = frame.sample(frac=1.0, random_state=seed).reset_index(drop=True)
     b = fit(shuffled, model, "adapt")
-    np.testing.assert_allclose(b.log_likelihood, a.log_likelihood, rtol=1e-10)
+    np.testing.assert_allclose(b.log_likelihood, a.log_likelihood, rtol=MAXIMISED)
     scale = np.sqrt(np.maximum(np.diag(a.covariance), 1e-12))
     assert np.all(np.abs(b.estimates - a.estimates) < 1e-4 * scale + 1e-6)
 
@@ -76,7 +78,7 @@ def test_labels_of_clusters_do_not_matter(model, seed):
     frame = simulate(seed)
     renamed = frame.assign(id=(frame["id"] * 7) % 97 + 1000, top=-frame["top"])
     a, b = fit(frame, model, "adapt"), fit(renamed, model, "adapt")
-    np.testing.assert_allclose(b.log_likelihood, a.log_likelihood, rtol=1e-10)
+    np.testing.assert_allclose(b.log_likelihood, a.log_likelihood, rtol=MAXIMISED)
 
 
 @pytest.mark.parametrize("model", MODELS)
@@ -140,6 +142,6 @@ def test_units_of_measurement_of_a_covariate_do_not_matter(model, seed, factor, 
 def test_swapping_the_outcome_of_a_logit_changes_signs(seed):
     frame = simulate(seed)
     a, b = fit(frame, "logit", "adapt"), fit(frame.assign(y=1 - frame["y"]), "logit", "adapt")
-    np.testing.assert_allclose(b.log_likelihood, a.log_likelihood, rtol=1e-10)
+    np.testing.assert_allclose(b.log_likelihood, a.log_likelihood, rtol=MAXIMISED)
     fixed = a.block("fixed")
     np.testing.assert_allclose(b.estimates[fixed], -a.estimates[fixed], atol=1e-4)

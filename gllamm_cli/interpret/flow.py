@@ -58,14 +58,14 @@ def do(run: Run) -> None:
 def exit(run: Run) -> None:
     """``exit [#]``: a code other than 0 is an error."""
     code = run.span.text.partition(",")[0].strip()
-    if code and (number := int(run.number(run.span))):
+    if code and (number := run.whole_number(run.span)):
         raise CommandError("", number)
     raise Stop
 
 
 def error(run: Run) -> None:
     """``error #``."""
-    raise CommandError("error", int(run.number(run.span)))
+    raise CommandError("error", run.whole_number(run.span))
 
 
 def continue_(run: Run) -> None:

@@ -20,6 +20,8 @@ WORDS = re.compile(
     r"|_c(?:ontinue|ont)?(?!\w)|_skip\([^()]*\)|_s\([^()]*\)"
     r"|_col(?:umn)?\([^()]*\)|_dup\([^()]*\))"
 )
+WIDEST = 100_000
+"""Most spaces, lines or copies that one directive makes."""
 FORMAT = re.compile(r"%[-~]?0?\d*(?:\.\d+)?[a-zA-Z]\w*")
 SMCL = re.compile(r"\{(?:txt|res|err|it|bf|cmd|hline|com|sf|ul|inp)(?:\s*:?([^{}]*))?\}")
 
@@ -46,7 +48,10 @@ def display_text(run: Run) -> tuple[str, bool]:
             word = match.group()
 
             inside = span.source.find("(", match.start(), match.end()) + 1
-            amount = int(run.number(part(span, inside, match.end() - 1))) if inside else 1
+            amount = 1
+            if inside:
+                within = part(span, inside, match.end() - 1)
+                amount = run.whole_number(within, -WIDEST, WIDEST)
             if word.startswith("_n"):
                 text += "\n" * amount
             elif word.startswith("_col"):

@@ -90,7 +90,7 @@ def with_rows(data: Dataset, n_rows: int) -> Dataset:
 def set_observations(run: Run, number: float) -> None:
     """``set obs #``: rows may only be added."""
     data = run.data
-    if number != int(number) or number < 0:
+    if not (number >= 0 and number == np.trunc(number)):
         raise InvalidSyntax(f"'{number:g}' invalid number of observations", span=run.span)
     check_size(number, len(data.names), run.span)
     if number < data.n_rows:
@@ -160,8 +160,19 @@ def sample(run: Run) -> None:
     parsed = run.parse("count")
     n_rows = run.data.n_rows
     chosen = np.flatnonzero(run.rows(parsed))
-    wanted = run.number(whole(parsed.frame.body.text))
-    size = int(wanted) if parsed.has("count") else round(len(chosen) * wanted / 100.0)
+    share = whole(parsed.frame.body.text)
+    wanted = run.number(share)
+    if not (wanted >= 0 and (parsed.has("count") or wanted <= 100)):
+        raise InvalidSyntax(
+            f"'{share.text.strip()}' is no share of the rows",
+            span=parsed.frame.body,
+            hint="a number from 0 to 100, or with count a number of rows",
+        )
+    size = (
+        int(min(wanted, len(chosen)))
+        if parsed.has("count")
+        else round(len(chosen) * wanted / 100.0)
+    )
     drawn = run.session.random.permutation(chosen)[: max(size, 0)]
     kept = np.ones(n_rows, dtype=bool)
     kept[chosen] = False

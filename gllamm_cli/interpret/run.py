@@ -218,6 +218,17 @@ class Run:
         """Value of an expression that is a number."""
         return constant_value(parse_expression(span), self.evaluator())
 
+    def whole_number(self, span: Span, least: int = 0, most: int = 2**31 - 1) -> int:
+        """Value of an expression that is a whole number from ``least`` to ``most``."""
+        number = self.number(span)
+        if not (least <= number <= most and number == int(number)):
+            raise InvalidSyntax(
+                f"'{span.text.strip()}' found where integer expected",
+                span=span,
+                hint=f"a whole number from {least} to {most}",
+            )
+        return int(number)
+
 
 def plural(count: int, word: str) -> str:
     """``1 value``, ``2 values``, thousands grouped."""

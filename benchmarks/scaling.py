@@ -1,0 +1,249 @@
+"""How time and memory grow: rows, clusters, points, latent variables, items and threads.
+
+    python benchmarks/scaling.py
+
+Simulates data, fits in a process of its own each time, and writes ``benchmarks/SCALING.md``:
+seconds of the fit from the data in memory to the covariance matrix, peak memory of the process,
+and the exponent of a power law through the last half of each series.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import resource
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+FOLDER = Path(__file__).resolve().parent
+BYTES_PER_MB = 1e6
+
+
+@dataclass(frozen=True, slots=True)
+class Size:
+    """A simulated problem: random intercepts and slopes, or a two-parameter logistic test."""
+
+    rows_per_cluster: int = 10
+    clusters: int = 10_000
+    points: int = 8
+    latent: int = 1
+    items: int = 0
+    family: str = "binom"
+    threads: int = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Series:
+    """Problems of growing size, and what grows."""
+
+    title: str
+    variable: str
+    sizes: tuple[tuple[float, Size], ...]
+
+
+def series(largest: int) -> Iterator[Series]:
+    """All of them, with up to ``largest`` rows."""
+    rows = [n for n in (10**4, 10**5, 10**6, 10**7) if n <= largest]
+    for family, title in (("binom", "Logit"), ("gauss", "Linear")):
+        yield Series(
+            f"{title}, random intercept, 10 rows in each cluster",
+            "rows",
+            tuple((n, Size(clusters=n // 10, family=family)) for n in rows),
+        )
+    yield Series(
+        "Logit, random intercept, 100,000 rows",
+        "clusters",
+        tuple(
+            (j, Size(rows_per_cluster=100_000 // j, clusters=j)) for j in (1_000, 5_000, 25_000)
+        ),
+    )
+    yield Series(
+        "Logit, random intercept, 100,000 rows",
+        "points",
+        tuple((q, Size(points=q)) for q in (8, 16, 32, 64)),
+    )
+    yield Series(
+        "Logit, correlated random effects, 40,000 rows, 5 points for each",
+        "latent variables",
+        tuple(
+            (d, Size(rows_per_cluster=20, clusters=2_000, latent=d, points=5))
+            for d in (1, 2, 3, 4)
+        ),
+    )
+    yield Series(
+        "Two-parameter logistic test, 2,000 persons",
+        "items",
+        tuple((k, Size(clusters=2_000, items=k)) for k in (5, 10, 20, 40)),
+    )
+    yield Series(
+        "Logit, random intercept, 1,000,000 rows",
+        "threads",
+        tuple((t, Size(clusters=100_000, threads=t)) for t in (1, 2)),
+    )
+    yield Series(
+        "Two-parameter logistic test, 5,000 persons, 20 items",
+        "threads",
+        tuple((t, Size(clusters=5_000, items=20, threads=t)) for t in (1, 2)),
+    )
+
+
+def simulated(size: Size) -> tuple[pd.DataFrame, list[str]]:
+    """Data, and the commands that fit them."""
+    random = np.random.default_rng(1)
+    if size.items:
+        return _test(size, random)
+    n = size.rows_per_cluster * size.clusters
+    cluster = np.repeat(np.arange(size.clusters), size.rows_per_cluster)
+    data = {"id": cluster + 1.0, "x1": random.normal(size=n), "x2": (random.random(n) < 0.4) * 1.0}
+    eta = -0.5 + 0.8 * data["x1"] - 0.6 * data["x2"] + random.normal(size=size.clusters)[cluster]
+    commands = ["eq int: one"] if size.latent > 1 else []
+    data["one"] = np.ones(n)
+    for d in range(1, size.latent):
+        data[f"z{d}"] = random.normal(size=n)
+        eta += data[f"z{d}"] * random.normal(scale=0.5, size=size.clusters)[cluster]
+        commands.append(f"eq s{d}: z{d}")
+    if size.family == "gauss":
+        data["y"] = eta + random.normal(size=n)
+        likelihood = ""
+    else:
+        data["y"] = (random.random(n) < 1.0 / (1.0 + np.exp(-eta))) * 1.0
+        likelihood = "family(binom) link(logit)"
+    slopes = [f"s{d}" for d in range(1, size.latent)]
+    effects = f"nrf({size.latent}) eqs(int {' '.join(slopes)})" if slopes else ""
+    fixed = " ".join(["x1", "x2", *(f"z{d}" for d in range(1, size.latent))])
+    commands.append(
+        f"gllamm y {fixed}, i(id) {effects} {likelihood} nip({size.points}) adapt nolog"
+    )
+    return pd.DataFrame(data), commands
+
+
+def _test(size: Size, random: np.random.Generator) -> tuple[pd.DataFrame, list[str]]:
+    person = np.repeat(np.arange(size.clusters), size.items)
+    item = np.tile(np.arange(size.items), size.clusters)
+    discrimination, difficulty = np.linspace(0.6, 1.8, size.items), np.linspace(-2, 2, size.items)
+    ability = random.normal(size=size.clusters)[person]
+    eta = discrimination[item] * ability - difficulty[item]
+    data = {
+        "id": person + 1.0,
+        "y": (random.random(len(person)) < 1.0 / (1.0 + np.exp(-eta))) * 1.0,
+    } | {f"d{k + 1}": (item == k) * 1.0 for k in range(size.items)}
+    names = " ".join(f"d{k + 1}" for k in range(size.items))
+    return pd.DataFrame(data), [
+        f"eq load: {names}",
+        f"gllamm y {names}, nocons i(id) eqs(load) family(binom) link(logit)"
+        f" nip({size.points}) adapt nolog",
+    ]
+
+
+def fit_one(size: Size) -> dict[str, float]:
+    """Fit, in this process: seconds, peak memory in MB, and evaluations."""
+    from gllamm_cli.data import Dataset
+    from gllamm_cli.estimate.records import Unwatched
+    from gllamm_cli.session import Session
+
+    class Counter(Unwatched):
+        count = 0
+
+        def evaluated(self) -> None:
+            self.count += 1
+
+        def started(self, request: object) -> None:
+            pass
+
+        def finished(self) -> None:
+            pass
+
+    counter = Counter()
+    frame, commands = simulated(size)
+    session = Session(Dataset.from_frame(frame), threads=size.threads, listener=counter)
+    before = _peak()
+    session.run("\n".join(commands))
+    fit = session.fit
+    assert fit is not None
+    timing = fit.timing
+    return {
+        "seconds": timing["setup"] + timing["fit"],
+        "evaluations": float(counter.count),
+        "before": before,
+        "peak": _peak(),
+    }
+
+
+def _peak() -> float:
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / BYTES_PER_MB
+
+
+def measured(size: Size, runs: int) -> dict[str, float]:
+    """Medians of runs in processes of their own."""
+    found = []
+    for _ in range(runs):
+        command = [sys.executable, __file__, "--one", json.dumps(asdict(size))]
+        result = subprocess.run(command, capture_output=True, text=True, check=True)
+        found.append(json.loads(result.stdout))
+    return {key: float(np.median([one[key] for one in found])) for key in found[0]}
+
+
+def exponent(x: list[float], y: list[float]) -> float:
+    """Slope of log y on log x in the upper half, where fixed costs matter least."""
+    keep = max(2, (len(x) + 1) // 2)
+    return float(np.polyfit(np.log(x[-keep:]), np.log(y[-keep:]), 1)[0])
+
+
+def report(largest: int, runs: int) -> Iterator[str]:
+    """Lines of the document, each series as soon as it is measured."""
+    yield "# Scaling\n"
+    yield (
+        f"Medians of {runs} fits, each in a process of its own. *MB* is the peak memory of the"
+        " process, *before* the same before the command, with the data in memory.\n"
+    )
+    for one in series(largest):
+        yield f"## {one.title}\n"
+        yield f"| {one.variable} | fit s | evaluations | s / evaluation | MB before | MB |"
+        yield "|--:|--:|--:|--:|--:|--:|"
+        x, seconds, each = [], [], []
+        for value, size in one.sizes:
+            found = measured(size, runs)
+            x.append(value)
+            seconds.append(found["seconds"])
+            each.append(found["seconds"] / found["evaluations"])
+            yield (
+                f"| {value:,} | {seconds[-1]:.3f} | {found['evaluations']:.0f} | {each[-1]:.2g}"
+                f" | {found['before']:,.0f} | {found['peak']:,.0f} |"
+            )
+        if one.variable == "threads":
+            yield f"\nOne thread takes {seconds[0] / seconds[-1]:.2f} times as long as two.\n"
+        elif one.variable == "latent variables":
+            yield f"\nEach further latent variable: {np.exp(np.diff(np.log(each)).mean()):.1f} times.\n"
+        else:
+            yield (
+                f"\nExponent of the fit {exponent(x, seconds):.2f},"
+                f" of one evaluation {exponent(x, each):.2f}.\n"
+            )
+
+
+def main() -> None:
+    """Measure and write, or fit one problem."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--largest", type=int, default=10**7, help="most rows (default 10 million)")
+    parser.add_argument("--runs", type=int, default=3, help="processes per fit (default 3)")
+    parser.add_argument("--output", type=Path, default=FOLDER / "SCALING.md")
+    parser.add_argument("--one", help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    if options.one:
+        print(json.dumps(fit_one(Size(**json.loads(options.one)))))
+        return
+    lines = []
+    for line in report(options.largest, options.runs):
+        lines.append(line)
+        print(line, flush=True)
+    options.output.write_text("\n".join(lines), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

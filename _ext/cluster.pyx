@@ -24,8 +24,8 @@ from block cimport (
 )
 from integrate cimport evaluate_cluster
 from model cimport (
-    CHANNELS, LOG_SCALE, LOWER, MAX_LEVELS, UPPER, Index, Model, Work, first_below, lay_out,
-    moment_size,
+    APART, CHANNELS, LOG_SCALE, LOWER, MAX_LEVELS, UPPER, Index, Model, Work, first_below, lay_out,
+    largest_unit, moment_size,
 )
 from posterior cimport n_combinations, weigh_cluster
 
@@ -173,6 +173,9 @@ cdef class Kernel:
         g.n_latent = below
         if first_below(g, g.n_levels, g.level[g.n_levels].n_units, 1) != n:
             raise ValueError("clusters do not cover the rows")
+        for i in range(2, g.n_levels + 1):
+            for below in range(i):
+                g.largest[i][below] = largest_unit(g, i, below)
         if product_form and composite is None:
             self.set_bernoulli()
 
@@ -329,10 +332,12 @@ cdef class Kernel:
                     moment_view = moment_arrays[t - 2]
                     g.level[t].moments = &moment_view[0, 0]
         log_likelihood = np.empty(g.level[top].n_units)
-        # One spare column keeps the addresses below valid for a model without parameters.
+        # Spare columns keep the addresses below valid for a model without parameters, and
+        # threads from writing to the same cache lines.
         n_slots = g.level[top].n_units if cluster_scores else n_blocks
-        scores = np.zeros((n_slots, K + 1 if derivatives else 1))
-        hessians = np.zeros((n_blocks, K * K + 1 if derivatives else 1))
+        spare = 1 if cluster_scores else APART
+        scores = np.zeros((n_slots, K + spare if derivatives else 1))
+        hessians = np.zeros((n_blocks, K * K + APART if derivatives else 1))
         cdef double[::1] log_likelihood_view = log_likelihood
         cdef double[:, ::1] score_view = scores
         cdef double[:, ::1] hessian_view = hessians

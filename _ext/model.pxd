@@ -17,6 +17,7 @@ cdef enum:
     MAX_LEVELS = 9          # level numbers 1..8
     CHUNK = 4096            # doubles per density block
     CHANNELS = 3
+    APART = 32              # doubles between what two threads write
 
 cdef enum:
     # Auxiliary predictors.
@@ -88,6 +89,8 @@ cdef struct Model:
     bint moments
     double *first_derivatives   # (n_rows, n_channels): expected, or NULL
     Level level[MAX_LEVELS]
+    # Most units of a level (1: rows, 0: entries) inside a unit of a level above it.
+    Index largest[MAX_LEVELS][MAX_LEVELS]
 
 
 cdef struct Work:
@@ -113,6 +116,7 @@ cdef struct Work:
     double *row_out[MAX_LEVELS]          # where a unit of this level writes
     double *unit_moments[MAX_LEVELS][MAX_LEVELS]
     double *unit_out[MAX_LEVELS][MAX_LEVELS]
+    double apart[APART]     # keeps the threads' scratch from sharing cache lines
 
 
 cdef inline Index packed(Index n) noexcept nogil:
@@ -173,16 +177,16 @@ cdef inline Index lay_out(const Model *g, Work *w, double *memory) noexcept nogi
     cdef Index R2 = g.level[2].n_nodes
     # A block holds at least one row, and never part of a group.
     cdef Index chunk = CHUNK + R2 * g.largest_group
-    cdef Index rows_two = largest_unit(g, 2, 1)
+    cdef Index rows_two = g.largest[2][1]
     cdef Index d = 1 if g.derivatives else 0
 
-    w.linear = take(memory, &used, largest_unit(g, top, 1) * (g.n_latent + 1))
+    w.linear = take(memory, &used, g.largest[top][1] * (g.n_latent + 1))
     w.v_path = take(memory, &used, g.n_latent + 1)
     w.e_path = take(memory, &used, g.n_latent + 1)
     w.nu = take(memory, &used, chunk)
     w.f = take(memory, &used, chunk)
     w.f1 = take(memory, &used, chunk)
-    w.f2 = take(memory, &used, largest_unit(g, 2, 0) * R2 * d)
+    w.f2 = take(memory, &used, g.largest[2][0] * R2 * d)
     for t in range(g.n_channels):
         c = g.channel[t]
         w.fa[c] = take(memory, &used, rows_two * R2 * d)
@@ -201,12 +205,12 @@ cdef inline Index lay_out(const Model *g, Work *w, double *memory) noexcept nogi
             continue
         w.spread[level] = take(memory, &used, R * K * K * d)
         w.row_moments[level] = take(
-            memory, &used, R * largest_unit(g, level, 0) * entry_size(g, level - 1) * d
+            memory, &used, R * g.largest[level][0] * entry_size(g, level - 1) * d
         )
         if g.moments:
             for t in range(2, level):
                 w.unit_moments[level][t] = take(
-                    memory, &used, R * largest_unit(g, level, t) * moment_size(g, t, level - 1)
+                    memory, &used, R * g.largest[level][t] * moment_size(g, t, level - 1)
                 )
-    w.row_moments[top + 1] = take(memory, &used, largest_unit(g, top, 0) * entry_size(g, top) * d)
-    return used
+    w.row_moments[top + 1] = take(memory, &used, g.largest[top][0] * entry_size(g, top) * d)
+    return used + APART

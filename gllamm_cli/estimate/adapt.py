@@ -98,6 +98,20 @@ def mirrored(placement: Placement, signs: FloatArray) -> Placement:
     return Placement(tuple(levels))
 
 
+def moved(before: Placement, after: Placement) -> float:
+    """Furthest that nodes moved, in scales after the move; growth by the factor e counts as 1."""
+    furthest = 0.0
+    for old, new in zip(before.levels, after.levels, strict=True):
+        if new.shift.size:
+            furthest = max(
+                furthest,
+                float(np.max(np.abs(new.shift - old.shift) / new.scale)),
+                float(np.max(np.abs(np.log(new.scale / old.scale)))),
+                float(np.max(np.abs(new.mix - old.mix))),
+            )
+    return furthest
+
+
 def unpack_moments(
     moments: FloatArray, own: int, below: int, total: int
 ) -> tuple[FloatArray, FloatArray]:

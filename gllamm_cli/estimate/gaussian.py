@@ -158,6 +158,8 @@ class GaussianObjective:
         Called after each evaluation.
     """
 
+    at_rest = True
+
     def __init__(
         self,
         design: Design,
@@ -179,9 +181,12 @@ class GaussianObjective:
         """Log likelihood at ``point``; -inf where it cannot be computed."""
         return self.evaluate(self._reduction.full(point)).log_likelihood
 
-    def settled_value(self, point: FloatArray) -> float:
+    def settled_value(self, point: FloatArray, tolerance: float = 0.0) -> float:
         """Log likelihood; there are no nodes to move."""
         return self.value(point)
+
+    def follow(self, point: FloatArray) -> None:
+        """There are no nodes to move."""
 
     def restore(self) -> None:
         """There are no nodes to put back."""

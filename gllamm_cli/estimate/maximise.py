@@ -12,6 +12,10 @@ to where they belong after the step. The first decides near the maximum, where
 the answer is a fixed point: the parameters maximise the approximation whose
 nodes were placed at those parameters. The second lets the parameters go far when
 the posterior distributions are narrow, so that nodes held are soon useless.
+
+The nodes follow the parameters after each step, roughly: refreshing them
+converges so fast that they are in place long before the parameters are. At the
+end they must be at rest.
 """
 
 from __future__ import annotations
@@ -40,14 +44,23 @@ MOST_SHIFTS = 200
 class Objective(Protocol):
     """A log likelihood with nodes that stay where they are until told to move."""
 
+    at_rest: bool
+    """Whether the nodes hardly moved when they last moved."""
+
     def value(self, point: FloatArray) -> float:
         """Log likelihood with the present nodes; -inf where it cannot be computed."""
 
-    def settled_value(self, point: FloatArray) -> float:
-        """Log likelihood after moving the nodes to where they belong at ``point``."""
+    def settled_value(self, point: FloatArray, tolerance: float = ...) -> float:
+        """Log likelihood after moving the nodes to where they belong at ``point``.
+
+        Up to the relative ``tolerance``.
+        """
+
+    def follow(self, point: FloatArray) -> None:
+        """Move the nodes to about where they belong at ``point``."""
 
     def restore(self) -> None:
-        """Put the nodes back to where they were before the last ``settled_value``."""
+        """Put the nodes back to where they were before they last moved."""
 
     def derivatives(self, point: FloatArray) -> tuple[float, FloatArray, FloatArray]:
         """Log likelihood, score and Hessian with the present nodes."""
@@ -142,11 +155,13 @@ def maximise(
     *,
     adaptive: bool,
     most_iterations: int,
+    tolerance: float = SCALED_GRADIENT,
     on_iteration: Callable[[IterationRecord], None] = lambda record: None,
 ) -> Maximum | None:
     """Climb from ``start`` (K,); None if the log likelihood cannot be computed there.
 
     At most ``most_iterations`` steps are taken; reaching them is not an error.
+    ``tolerance`` is that of g'H^-1 g.
     """
     records: list[IterationRecord] = []
     stage = "adaptive" if adaptive else "newton"
@@ -163,11 +178,13 @@ def maximise(
         number += 1
 
     point = start.astype(np.float64)
-    objective.settled_value(point)
+    objective.follow(point)
     value, score, hessian = objective.derivatives(point)
     if not np.isfinite(value):
         return None
     if not len(point):
+        objective.settled_value(point)
+        value, score, hessian = objective.derivatives(point)
         log(value, _Curvature(point, np.ones(1), np.ones((1, 1)), np.zeros(1)), False)
         return Maximum(point, value, score, hessian, True, True, tuple(records))
     curvature = _curvature(score, hessian)
@@ -175,44 +192,59 @@ def maximise(
     radius = max(10.0, 0.5 * np.sqrt(abs(value)))
     converged = False
     for _ in range(most_iterations):
-        if curvature.scaled_gradient < SCALED_GRADIENT and curvature.eigenvalues[0] > -FLAT:
-            converged = True
-            break
+        if curvature.scaled_gradient < tolerance and curvature.eigenvalues[0] > -FLAT:
+            if not objective.at_rest:
+                objective.settled_value(point)
+                value, score, hessian = objective.derivatives(point)
+                if not np.isfinite(value):
+                    return None
+                curvature = _curvature(score, hessian)
+            if curvature.scaled_gradient < tolerance:
+                converged = True
+                break
         rounding = 1e-10 * (1.0 + abs(value))
         backed_up = False
         for _ in range(MOST_REDUCTIONS):
             step, length, predicted = curvature.step(radius)
             least = -rounding if predicted < rounding else 1e-4 * predicted
-            gain = objective.settled_value(point + step) - value
+            # A whole Newton step will be good where nodes cannot spoil it: look no further.
+            ahead = None
+            if not adaptive and curvature.concave and length < radius:
+                ahead = objective.derivatives(point + step)
+            gain = (objective.value(point + step) if ahead is None else ahead[0]) - value
             if gain > least:
+                objective.follow(point + step)
                 break
-            objective.restore()
-            gain = objective.value(point + step) - value
-            if gain > least:
-                objective.settled_value(point + step)
-                break
+            if adaptive:
+                close = 1e-3 * predicted / (1.0 + abs(value))
+                gain = objective.settled_value(point + step, close) - value
+                if gain > least:
+                    break
+                objective.restore()
             radius = 0.25 * length
             backed_up = True
         else:
             # No step improves: as good a maximum as arithmetic allows, or a cliff.
             converged = curvature.scaled_gradient < 1e-6
             break
+        point = point + step
+        previous = value
+        value, score, hessian = objective.derivatives(point) if ahead is None else ahead
+        if not np.isfinite(value):
+            return None
+        # With the nodes held the gain may be an illusion.
+        gain = min(gain, value - previous)
         if gain > 0.75 * predicted and length > 0.9 * radius:
             radius *= 2.0
         elif gain < 0.25 * predicted and predicted >= rounding:
             radius = 0.25 * length
-        point = point + step
-        previous = value
-        value, score, hessian = objective.derivatives(point)
-        if not np.isfinite(value):
-            return None
         curvature = _curvature(score, hessian)
         log(value, curvature, backed_up)
         if stage == "adaptive" and abs(value - previous) <= SETTLED_CHANGE * abs(previous):
             stage, number = "newton", 0
             log(value, curvature, False)
     else:
-        converged = curvature.scaled_gradient < SCALED_GRADIENT
+        converged = curvature.scaled_gradient < tolerance
     return Maximum(point, value, score, hessian, converged, curvature.concave, tuple(records))
 
 

@@ -6,11 +6,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gllamm_cli.estimate.adapt import Placement, standard_placement
-from gllamm_cli.estimate.engine import Engine
-from gllamm_cli.estimate.settle import settle
+from gllamm_cli.estimate.engine import Engine, Evaluation
+from gllamm_cli.estimate.settle import UNCHANGED, settle
 from gllamm_cli.model.constraints import Reduction
 
 FloatArray = NDArray[np.float64]
+
+NEAR = 0.5
+"""Scales by which nodes may miss where they belong while the parameters are still moving."""
+AT_REST = 1e-3
+"""Last movement of nodes, in their scales, after which another would not be felt."""
 
 
 class LatentObjective:
@@ -21,7 +26,9 @@ class LatentObjective:
     placement
         Present nodes; None for ordinary quadrature.
     settled
-        False if the nodes did not settle at the last refresh.
+        False if the nodes did not settle when they were last asked to.
+    at_rest
+        Whether the nodes hardly moved when they last moved.
     """
 
     def __init__(self, engine: Engine, reduction: Reduction, adaptive: bool) -> None:
@@ -29,29 +36,51 @@ class LatentObjective:
         self._reduction = reduction
         self.placement: Placement | None = standard_placement(engine.design) if adaptive else None
         self.settled = True
+        self.at_rest = not adaptive
         self._before = self.placement
+        self._last: tuple[FloatArray, Placement, Evaluation] | None = None
 
     def value(self, point: FloatArray) -> float:
         """Log likelihood with the present nodes."""
         theta = self._reduction.full(point)
-        return self.engine.evaluate(theta, self.placement).log_likelihood
+        if self.placement is None:
+            return self.engine.evaluate(theta).log_likelihood
+        # With the moments at hand, following costs no evaluation of its own.
+        evaluation = self.engine.evaluate(theta, self.placement, moments=True)
+        self._last = theta, self.placement, evaluation
+        return evaluation.log_likelihood
 
-    def settled_value(self, point: FloatArray) -> float:
+    def settled_value(self, point: FloatArray, tolerance: float = 0.0) -> float:
         """Log likelihood after moving adaptive nodes to where they belong at ``point``."""
+        return self._move(point, max(tolerance, UNCHANGED), 0.0)
+
+    def follow(self, point: FloatArray) -> None:
+        """Move adaptive nodes to about where they belong at ``point``."""
+        self._move(point, UNCHANGED, NEAR)
+
+    def _move(self, point: FloatArray, tolerance: float, near: float) -> float:
         self._before = self.placement
         if self.placement is None:
             return self.value(point)
         theta = self._reduction.full(point)
-        outcome = settle(self.engine, theta, self.placement)
+        first = None
+        if self._last is not None and self._last[1] is self.placement:
+            first = self._last[2] if np.array_equal(self._last[0], theta) else None
+        outcome = settle(
+            self.engine, theta, self.placement, tolerance=tolerance, near=near, first=first
+        )
         if not np.isfinite(outcome.log_likelihood):
             # Nodes placed for other parameters may be useless here.
-            outcome = settle(self.engine, theta, standard_placement(self.engine.design))
+            nodes = standard_placement(self.engine.design)
+            outcome = settle(self.engine, theta, nodes, tolerance=tolerance, near=near)
+        self._last = None
         self.placement = outcome.placement
         self.settled = outcome.settled
+        self.at_rest = outcome.movement <= AT_REST
         return outcome.log_likelihood
 
     def restore(self) -> None:
-        """Put the nodes back to where they were before the last ``settled_value``."""
+        """Put the nodes back to where they were before they last moved."""
         self.placement = self._before
 
     def derivatives(self, point: FloatArray) -> tuple[float, FloatArray, FloatArray]:

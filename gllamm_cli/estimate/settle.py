@@ -7,23 +7,27 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from gllamm_cli.estimate.adapt import Placement, refresh
-from gllamm_cli.estimate.engine import Engine
+from gllamm_cli.estimate.adapt import Placement, moved, refresh
+from gllamm_cli.estimate.engine import Engine, Evaluation
 
 FloatArray = NDArray[np.float64]
+
+MOST_PASSES = 118
+UNCHANGED = 1e-10
+"""Relative change of the log likelihood at which nodes count as settled."""
 
 
 @dataclass(frozen=True, slots=True)
 class Settled:
     """Nodes after refreshing at fixed parameters.
 
-    ``log_likelihood`` is that of the nodes before the last refresh; ``passes``
-    the number of evaluations; ``settled`` False if the limit was reached.
+    ``log_likelihood`` is that of the nodes before the last refresh; ``movement`` how far
+    that moved them (``adapt.moved``); ``settled`` False if the limit was reached.
     """
 
     placement: Placement
     log_likelihood: float
-    passes: int
+    movement: float
     settled: bool
 
 
@@ -32,22 +36,37 @@ def settle(
     theta: FloatArray,
     placement: Placement,
     *,
-    tolerance: float = 1e-10,
-    most_passes: int = 118,
+    tolerance: float = UNCHANGED,
+    near: float = 0.0,
+    most_passes: int = MOST_PASSES,
+    first: Evaluation | None = None,
 ) -> Settled:
     """Refresh the nodes at fixed parameters until the log likelihood stays put.
 
-    Stops when it changes by at most ``tolerance`` relatively. -inf is returned
-    if it cannot be computed.
+    -inf is returned if the log likelihood cannot be computed.
+
+    Parameters
+    ----------
+    tolerance
+        Stop when the log likelihood changes by at most this, relatively.
+    near
+        Stop, too, after a refresh that moved no node by more than this, in scales of
+        its unit. Refreshing converges so fast that what remains is far less.
+    first
+        The evaluation at ``theta`` and ``placement`` with moments, if it is known.
     """
-    previous = np.inf
-    for passes in range(1, most_passes + 1):
-        evaluation = engine.evaluate(theta, placement, moments=True)
+    previous = movement = np.inf
+    value = -np.inf
+    for _ in range(most_passes):
+        evaluation = first or engine.evaluate(theta, placement, moments=True)
+        first = None
         value = evaluation.log_likelihood
         if evaluation.moments is None or not np.isfinite(value):
-            return Settled(placement, -np.inf, passes, False)
-        placement = refresh(engine.design, evaluation.moments, placement)
-        if abs(value - previous) <= tolerance * abs(value):
-            return Settled(placement, value, passes, True)
+            return Settled(placement, -np.inf, np.inf, False)
+        refreshed = refresh(engine.design, evaluation.moments, placement)
+        movement = moved(placement, refreshed)
+        placement = refreshed
+        if abs(value - previous) <= tolerance * abs(value) or movement <= near:
+            return Settled(placement, value, movement, True)
         previous = value
-    return Settled(placement, value, most_passes, False)
+    return Settled(placement, value, movement, False)

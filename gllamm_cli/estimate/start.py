@@ -48,6 +48,8 @@ def fixed_part(spec: ModelSpec) -> ModelSpec:
 class FixedObjective:
     """Log likelihood of the one-level model in the free parameters."""
 
+    at_rest = True
+
     def __init__(self, engine: Engine, reduction: Reduction) -> None:
         self._engine = engine
         self._reduction = reduction
@@ -56,9 +58,12 @@ class FixedObjective:
         """Log likelihood at ``point``."""
         return self._engine.evaluate(self._reduction.full(point)).log_likelihood
 
-    def settled_value(self, point: FloatArray) -> float:
+    def settled_value(self, point: FloatArray, tolerance: float = 0.0) -> float:
         """Log likelihood; there are no nodes to move."""
         return self.value(point)
+
+    def follow(self, point: FloatArray) -> None:
+        """There are no nodes to move."""
 
     def restore(self) -> None:
         """There are no nodes to put back."""

@@ -59,9 +59,7 @@ def series(largest: int) -> Iterator[Series]:
     yield Series(
         "Logit, random intercept, 100,000 rows",
         "clusters",
-        tuple(
-            (j, Size(rows_per_cluster=100_000 // j, clusters=j)) for j in (1_000, 5_000, 25_000)
-        ),
+        tuple((j, Size(rows_per_cluster=100_000 // j, clusters=j)) for j in (1_000, 5_000, 25_000)),
     )
     yield Series(
         "Logit, random intercept, 100,000 rows",
@@ -72,8 +70,7 @@ def series(largest: int) -> Iterator[Series]:
         "Logit, correlated random effects, 40,000 rows, 5 points for each",
         "latent variables",
         tuple(
-            (d, Size(rows_per_cluster=20, clusters=2_000, latent=d, points=5))
-            for d in (1, 2, 3, 4)
+            (d, Size(rows_per_cluster=20, clusters=2_000, latent=d, points=5)) for d in (1, 2, 3, 4)
         ),
     )
     yield Series(
@@ -219,7 +216,8 @@ def report(largest: int, runs: int) -> Iterator[str]:
         if one.variable == "threads":
             yield f"\nOne thread takes {seconds[0] / seconds[-1]:.2f} times as long as two.\n"
         elif one.variable == "latent variables":
-            yield f"\nEach further latent variable: {np.exp(np.diff(np.log(each)).mean()):.1f} times.\n"
+            times = np.exp(np.diff(np.log(each)).mean())
+            yield f"\nEach further latent variable: {times:.1f} times.\n"
         else:
             yield (
                 f"\nExponent of the fit {exponent(x, seconds):.2f},"

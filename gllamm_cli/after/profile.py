@@ -22,6 +22,7 @@ from gllamm_cli.estimate.engine import Engine
 from gllamm_cli.estimate.gaussian import GaussianObjective
 from gllamm_cli.estimate.maximise import maximise
 from gllamm_cli.estimate.objective import LatentObjective
+from gllamm_cli.estimate.threads import one_thread_in_libraries
 from gllamm_cli.fit.fit import Fit
 from gllamm_cli.model.assemble import build_design
 from gllamm_cli.model.constraints import Reduction, build_reduction
@@ -170,6 +171,7 @@ class Profile:
         root = math.sqrt(max(2.0 * gap, 0.0))
         return _Point(value, maximum.log_likelihood, root, reduction.full(maximum.point))
 
+    @one_thread_in_libraries()
     def interval(self, position: int, *, level: float = 95.0, points: int = 0) -> ProfileInterval:
         """Interval of parameter ``position`` with ``points`` values of the profile across it.
 

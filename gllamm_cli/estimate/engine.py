@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -12,6 +11,7 @@ from numpy.typing import NDArray
 from gllamm_cli._cluster import Kernel
 from gllamm_cli.estimate.adapt import Placement
 from gllamm_cli.estimate.masses import Masses, evaluate_masses
+from gllamm_cli.estimate.threads import available_threads
 from gllamm_cli.model.constraints import Reduction
 from gllamm_cli.model.design import Design
 from gllamm_cli.model.families import COMPOSITE_CODE, FAMILY_BY_NAME, LINK_CODES
@@ -23,11 +23,6 @@ TERMS_PER_THREAD = 50_000
 """Densities (rows times nodes) in one evaluation that keep a thread busy for about 0.3 ms."""
 _NO_TERMS = np.zeros((0, 3))
 _NO_FIRST = np.zeros((0, 0))
-
-
-def available_threads() -> int:
-    """Processors this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _useful_threads(design: Design, threads: int) -> int:

@@ -21,6 +21,7 @@ from gllamm_cli.model.families import (
     Domain,
     Link,
 )
+from gllamm_cli.model.gram import rough_least_squares
 from gllamm_cli.model.parameters import Parameters
 from gllamm_cli.model.spec import ModelSpec
 from gllamm_cli.model.structure import as_column
@@ -87,14 +88,12 @@ def _scale(design: Design, residual: FloatArray) -> FloatArray:
     seen = gauss | gamma
     size = np.abs(residual)
     floor = 1e-3 * (float(size[seen].mean()) if seen.any() else 1.0) + 1e-12
-    columns = tuple(as_column(variable) for variable in design.scale_variables)
-    X = design.matrix(columns)
-    root = np.sqrt(design.total_weight)
+    columns = [design.product(as_column(variable)) for variable in design.scale_variables]
     if design.natural_scale:
         target = np.where(seen, size / MEAN_ABS_NORMAL, 1.0)
     else:
         target = np.where(seen, np.log(np.maximum(size, floor)) - MEAN_LOG_NORMAL, 0.0)
-    return np.asarray(np.linalg.lstsq(X * root[:, None], target * root, rcond=None)[0])
+    return rough_least_squares(columns, target, design.total_weight)
 
 
 def first_guess(spec: ModelSpec, design: Design, parameters: Parameters) -> FloatArray:
@@ -104,11 +103,10 @@ def first_guess(spec: ModelSpec, design: Design, parameters: Parameters) -> Floa
     fixed = [k for k, name in enumerate(parameters.names) if name.block == "fixed"]
     residual = z - design.offset
     if fixed and usable.any() and not spec.blocks:
-        columns = tuple(as_column(parameters.names[k].name) for k in fixed)
-        root = np.sqrt(design.total_weight) * usable
-        X = design.matrix(columns)
-        guess[fixed] = np.linalg.lstsq(X * root[:, None], residual * root, rcond=None)[0]
-        residual = residual - X @ guess[fixed]
+        columns = [design.product(as_column(parameters.names[k].name)) for k in fixed]
+        guess[fixed] = rough_least_squares(columns, residual, design.total_weight * usable)
+        for k, x in zip(fixed, columns, strict=True):
+            residual = residual - guess[k] * x
     auxiliary = parameters.auxiliary_index
     if design.scale_variables:
         links = {link.code for link in LINKS if link.name in ("ident",)}

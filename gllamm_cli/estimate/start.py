@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from gllamm_cli.errors import InvalidSyntax, VariableNotFound, WrongLength
 from gllamm_cli.estimate.engine import Engine
 from gllamm_cli.estimate.guess import first_guess
-from gllamm_cli.estimate.maximise import Maximum, maximise
+from gllamm_cli.estimate.maximise import SCALED_GRADIENT, Maximum, maximise
 from gllamm_cli.estimate.records import IterationRecord
 from gllamm_cli.model.constraints import Reduction, build_reduction
 from gllamm_cli.model.design import Design
@@ -82,11 +82,12 @@ def fit_fixed_part(
     start: FloatArray | None = None,
     reduction: Reduction | None = None,
     most_iterations: int = 100,
+    tolerance: float = SCALED_GRADIENT,
     on_iteration: Callable[[IterationRecord], None] = lambda record: None,
 ) -> Maximum | None:
     """Maximum likelihood for the model without latent variables (all weights as row weights).
 
-    Constraints are ignored unless their ``reduction`` is given.
+    Constraints are ignored unless their ``reduction`` is given; ``tolerance`` is the maximiser's.
     """
     one_level = fixed_part(spec)
     parameters = build_parameters(one_level)
@@ -98,6 +99,7 @@ def fit_fixed_part(
         reduction.reduce(guess),
         adaptive=False,
         most_iterations=most_iterations,
+        tolerance=tolerance,
         on_iteration=on_iteration,
     )
 

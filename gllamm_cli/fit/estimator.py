@@ -33,6 +33,7 @@ from gllamm_cli.estimate.start import (
     n_without_latent,
     start_from,
 )
+from gllamm_cli.estimate.threads import one_thread_in_libraries
 from gllamm_cli.fit.covariance import condition_number, invert_information, sandwich
 from gllamm_cli.fit.diagnose import (
     boundary_notes,
@@ -60,6 +61,11 @@ NO_RESIDUAL = 1e-7
 """Residual standard deviation, relative to the response, that counts as zero."""
 PERFECT_FIT = 1e-7
 """Loss of log likelihood per row below which a binary fit counts as perfect."""
+ROUGH_GRADIENT = 1e-8
+"""Per row, g'H^-1 g of estimates that only serve as starting values.
+
+Far enough below ``PERFECT_FIT``: where the fit is perfect it equals the loss.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +88,7 @@ class _Job:
         return ADAPTIVE_ITERATIONS if self.spec.adaptive else ORDINARY_ITERATIONS
 
 
+@one_thread_in_libraries()
 def fit_model(
     request: Request,
     dataset: Dataset,
@@ -155,7 +162,8 @@ def _starting_fit(job: _Job) -> FloatArray:
         estimates = gaussian.least_squares(job.spec, job.design, one_level)
         _check_residuals(job, estimates)
         return estimates
-    start = fit_fixed_part(job.spec, job.design, job.threads)
+    tolerance = ROUGH_GRADIENT * job.design.n_rows
+    start = fit_fixed_part(job.spec, job.design, job.threads, tolerance=tolerance)
     if start is None:
         raise BadStartingValues(
             "initial values not feasible: the model without latent variables cannot be fitted",
@@ -343,6 +351,7 @@ def _robust(job: _Job, fit: Fit, engine: Engine, placement: Placement | None) ->
     )
 
 
+@one_thread_in_libraries()
 def robust_fit(
     fit: Fit, dataset: Dataset, *, cluster: str | None = None, threads: int | None = None
 ) -> Fit:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 import numpy as np
@@ -109,6 +109,8 @@ class Design:
         Larger clusters for robust standard errors.
     composite
         Composite links; the weights of their rows are in it, not in ``row_weight``.
+    compressed
+        What ``sparse_rows`` has found; shared with designs of the same rows.
     variables : dict
         Every variable of the predictors, each (N,).
     scale_variables
@@ -140,6 +142,9 @@ class Design:
     ordinal: tuple[OrdinalRows, ...] = ()
     cluster: FloatArray | None = None
     composite: CompositeRows | None = None
+    compressed: dict[tuple[Column, ...], tuple[IndexArray, NDArray[np.int32], FloatArray]] = field(
+        default_factory=dict, repr=False, compare=False
+    )
 
     @cached_property
     def constant(self) -> FloatArray:
@@ -164,21 +169,52 @@ class Design:
 
     def matrix(self, columns: tuple[Column, ...]) -> FloatArray:
         """Products of variables side by side, (N, len(columns))."""
-        out = np.ones((self.n_rows, len(columns)))
+        out = np.empty((self.n_rows, len(columns)))
         for c, column in enumerate(columns):
-            for name in column:
-                out[:, c] *= self.variables[name]
+            out[:, c] = self.product(column)
         return out
+
+    def product(self, column: Column) -> FloatArray:
+        """Product of the variables of a column, (N,); not to be written to."""
+        if not column:
+            return np.ones(self.n_rows)
+        x = self.variables[column[0]]
+        for name in column[1:]:
+            x = x * self.variables[name]
+        return x
 
     def sparse_rows(
         self, columns: tuple[Column, ...]
     ) -> tuple[IndexArray, NDArray[np.int32], FloatArray]:
         """Columns compressed by rows: starts (N + 1,), column numbers, values."""
-        dense = self.matrix(columns)
-        filled = dense != 0.0
-        start = np.zeros(self.n_rows + 1, dtype=np.int64)
-        np.cumsum(filled.sum(axis=1), out=start[1:])
-        return start, np.nonzero(filled)[1].astype(np.int32), dense[filled]
+        if columns not in self.compressed:
+            self.compressed[columns] = self._compress(columns)
+        return self.compressed[columns]
+
+    def _compress(
+        self, columns: tuple[Column, ...]
+    ) -> tuple[IndexArray, NDArray[np.int32], FloatArray]:
+        n, width = self.n_rows, len(columns)
+        filled = np.zeros(n, dtype=np.int64)
+        for column in columns:
+            filled += self.product(column) != 0.0
+        start = np.zeros(n + 1, dtype=np.int64)
+        np.cumsum(filled, out=start[1:])
+        if start[-1] == n * width:
+            numbers = np.tile(np.arange(width, dtype=np.int32), n)
+            return start, numbers, self.matrix(columns).ravel()
+        # Column by column, so that there is never a table with all the zeros.
+        number = np.empty(start[-1], dtype=np.int32)
+        value = np.empty(start[-1])
+        cursor = start[:-1].copy()
+        for c, column in enumerate(columns):
+            x = self.product(column)
+            rows = np.flatnonzero(x)
+            at = cursor[rows]
+            number[at] = c
+            value[at] = x[rows]
+            cursor[rows] += 1
+        return start, number, value
 
     @cached_property
     def auxiliary(self) -> tuple[AuxiliaryPredictor, ...]:

@@ -14,6 +14,7 @@ from gllamm_cli.errors import (
     PerfectPrediction,
 )
 from gllamm_cli.model.families import FAMILY_BY_NAME, LINK_BY_NAME, Domain
+from gllamm_cli.model.gram import clearly_independent
 from gllamm_cli.model.spec import CONSTANT, ModelSpec
 from gllamm_cli.stata.evaluate import sample_mask
 
@@ -114,22 +115,17 @@ def _check_separation(
                 )
 
 
-def check_covariates(
-    spec: ModelSpec, y: FloatArray, denominator: FloatArray, columns: dict[str, FloatArray]
-) -> tuple[ModelSpec, list[str]]:
-    """Drop covariates that are linear combinations of those before them.
-
-    The constant counts as first. Returns the reduced specification and notes.
-    """
-    n = len(y)
-    links = [LINK_BY_NAME[response.link] for response in spec.responses]
-    # The thresholds of a single ordinal response take the place of a constant.
-    level = spec.constant or (len(links) == 1 and links[0].ordinal)
-    basis: list[FloatArray] = [np.full(n, 1.0 / np.sqrt(n))] if level else []
+def _independent(
+    columns: dict[str, FloatArray], n: int, level: bool
+) -> tuple[list[str], list[str]]:
+    """Names of columns that are not combinations of those before them, and notes on the rest."""
+    before = [np.full(n, 1.0 / np.sqrt(n))] if level else []
+    if clearly_independent([*before, *columns.values()]):
+        return list(columns), []
+    basis = before
     kept: list[str] = []
     notes: list[str] = []
-    for name in spec.covariates:
-        x = columns[name]
+    for name, x in columns.items():
         length = float(np.linalg.norm(x))
         residual = x.copy()
         # A second pass removes what rounding left of the first.
@@ -142,6 +138,21 @@ def check_covariates(
             continue
         basis.append(residual / rest)
         kept.append(name)
+    return kept, notes
+
+
+def check_covariates(
+    spec: ModelSpec, y: FloatArray, denominator: FloatArray, columns: dict[str, FloatArray]
+) -> tuple[ModelSpec, list[str]]:
+    """Drop covariates that are linear combinations of those before them.
+
+    The constant counts as first. Returns the reduced specification and notes.
+    """
+    n = len(y)
+    links = [LINK_BY_NAME[response.link] for response in spec.responses]
+    # The thresholds of a single ordinal response take the place of a constant.
+    level = spec.constant or (len(links) == 1 and links[0].ordinal)
+    kept, notes = _independent({name: columns[name] for name in spec.covariates}, n, level)
     spec = replace(spec, covariates=tuple(kept))
     binary = FAMILY_BY_NAME[spec.response.family].domain is Domain.PROPORTION
     if binary and len(links) == 1 and not (links[0].ordinal or links[0].nominal):

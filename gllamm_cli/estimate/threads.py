@@ -1,0 +1,36 @@
+"""How many threads compute, and who may start them."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cache
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from threadpoolctl import ThreadpoolController
+
+
+def available_threads() -> int:
+    """Processors this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+@cache
+def _libraries() -> ThreadpoolController:
+    # Looked up once; numpy has loaded its linear algebra by now.
+    from threadpoolctl import ThreadpoolController
+
+    return ThreadpoolController()
+
+
+@contextmanager
+def one_thread_in_libraries() -> Iterator[None]:
+    """Keep linear algebra to one thread while the kernel's threads are at work.
+
+    Threads of BLAS spin for a while after each product, on processors that the
+    kernel wants; the matrices of a model are too small for them to be of use.
+    """
+    with _libraries().limit(limits=1, user_api="blas"):
+        yield

@@ -1,0 +1,54 @@
+"""Cross products of columns, some rows at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+FloatArray = NDArray[np.float64]
+
+ROWS_AT_A_TIME = 16_384
+"""So that the columns at hand stay in cache."""
+
+
+def gram(columns: Sequence[FloatArray], weight: FloatArray | None = None) -> FloatArray:
+    """Sums of products of columns, each (N,), over rows with their weights: (C, C)."""
+    total = np.zeros((len(columns), len(columns)))
+    n = len(columns[0]) if columns else 0
+    for begin in range(0, n, ROWS_AT_A_TIME):
+        rows = slice(begin, begin + ROWS_AT_A_TIME)
+        part = np.stack([column[rows] for column in columns])
+        total += (part if weight is None else part * weight[rows]) @ part.T
+    return total
+
+
+def rough_least_squares(
+    columns: Sequence[FloatArray], target: FloatArray, weight: FloatArray
+) -> FloatArray:
+    """Coefficients (C,) of weighted least squares by normal equations; about half the digits.
+
+    Of collinear columns any solution.
+    """
+    sums = gram([*columns, target], weight)
+    size = np.sqrt(np.diag(sums)[:-1])
+    size[~(size > 0.0)] = 1.0
+    scaled = sums[:-1, :-1] / np.outer(size, size)
+    return np.asarray(np.linalg.lstsq(scaled, sums[:-1, -1] / size, rcond=1e-10)[0] / size)
+
+
+def clearly_independent(columns: Sequence[FloatArray]) -> bool:
+    """Whether each column adds more than a thousandth of its length to those before it.
+
+    False may also mean that cross products cannot tell.
+    """
+    sums = gram(columns)
+    size = np.sqrt(np.diag(sums))
+    if not (np.isfinite(size).all() and (size > 0.0).all()):
+        return False
+    try:
+        factor = np.linalg.cholesky(sums / np.outer(size, size))
+    except np.linalg.LinAlgError:
+        return False
+    return bool((np.diag(factor) > 1e-3).all())

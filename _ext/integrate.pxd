@@ -37,7 +37,7 @@ level l; the collapse over the nodes of level l + 1 appends those above, which
 are constant within a node.
 """
 
-from libc.math cimport INFINITY, exp, isfinite, log
+from libc.math cimport INFINITY, exp, isfinite, log, sqrt
 from libc.string cimport memset
 
 from model cimport Index, Level, Model, Work, entry_size, first_below, first_entry, moment_size
@@ -129,6 +129,56 @@ cdef inline void node_scores(const Model *g, Work *w, Index unit) noexcept nogil
             ]
 
 
+cdef inline void add_cross_products(
+    double *out, const double *rows, Index K, Index R
+) noexcept nogil:
+    """Add the products of rows (K, R) with each other to the lower triangle of ``out`` (K, K).
+
+    Four by two at a time: each number that is fetched serves several products.
+    """
+    cdef Index k = 0, h, q
+    cdef const double *a
+    cdef const double *b
+    cdef double t0, t1, t2, t3, u0, u1, u2, u3
+    while k < K:
+        # Rows k and k + 1, or the last row with itself.
+        a = rows + k * R
+        b = a + (R if k + 1 < K else 0)
+        h = 0
+        while h + 4 <= k:
+            t0 = t1 = t2 = t3 = u0 = u1 = u2 = u3 = 0.0
+            for q in range(R):
+                t0 += a[q] * rows[h * R + q]
+                t1 += a[q] * rows[(h + 1) * R + q]
+                t2 += a[q] * rows[(h + 2) * R + q]
+                t3 += a[q] * rows[(h + 3) * R + q]
+                u0 += b[q] * rows[h * R + q]
+                u1 += b[q] * rows[(h + 1) * R + q]
+                u2 += b[q] * rows[(h + 2) * R + q]
+                u3 += b[q] * rows[(h + 3) * R + q]
+            out[k * K + h] += t0
+            out[k * K + h + 1] += t1
+            out[k * K + h + 2] += t2
+            out[k * K + h + 3] += t3
+            if k + 1 < K:
+                out[(k + 1) * K + h] += u0
+                out[(k + 1) * K + h + 1] += u1
+                out[(k + 1) * K + h + 2] += u2
+                out[(k + 1) * K + h + 3] += u3
+            h += 4
+        while h <= k + 1 and h < K:
+            t0 = u0 = 0.0
+            for q in range(R):
+                t0 += a[q] * rows[h * R + q]
+                u0 += b[q] * rows[h * R + q]
+            if h <= k:
+                out[k * K + h] += t0
+            if k + 1 < K:
+                out[(k + 1) * K + h] += u0
+            h += 1
+        k += 2
+
+
 cdef inline double integrate_rows(
     const Model *g, Work *w, Index unit, Index top_row, double *score, double *spread
 ) noexcept nogil:
@@ -139,11 +189,10 @@ cdef inline double integrate_rows(
     """
     cdef const Level *lev = &g.level[2]
     cdef Index R = lev.n_nodes, n2 = lev.n_latent, K = g.n_parameters
-    cdef Index q, m, k, h
-    cdef double value, mean, total, weight = lev.weight[unit]
+    cdef Index q, m, k
+    cdef double value, mean, weight = lev.weight[unit]
     cdef double *p = w.log_posterior[2]
     cdef double *row
-    cdef double *other
     for q in range(R):
         p[q] = place_node(g, w, 2, unit, q)
         for m in range(n2):
@@ -166,16 +215,13 @@ cdef inline double integrate_rows(
         for q in range(R):
             row[q] -= mean
     if R > 1:
+        for q in range(R):
+            w.weighted[q] = sqrt(weight * p[q])
         for k in range(K):
             row = w.score[2] + k * R
             for q in range(R):
-                w.weighted[q] = weight * p[q] * row[q]
-            for h in range(k + 1):
-                other = w.score[2] + h * R
-                total = 0.0
-                for q in range(R):
-                    total += w.weighted[q] * other[q]
-                spread[k * K + h] += total
+                row[q] *= w.weighted[q]
+        add_cross_products(spread, w.score[2], K, R)
     moments_of_entries(g, w, unit, p, weight)
     return value
 

@@ -27,6 +27,7 @@ from model cimport (
     APART, CHANNELS, LOG_SCALE, LOWER, MAX_LEVELS, UPPER, Index, Model, Work, first_below, lay_out,
     largest_unit, moment_size,
 )
+from moments cimport expand_columns
 from posterior cimport n_combinations, weigh_cluster
 
 import numpy as np
@@ -44,6 +45,19 @@ def needed_channels(int kind):
     if family == GAUSSIAN or family == GAMMA or link == SCALED_PROBIT:
         return [LOG_SCALE]
     return [LOG_SCALE] if family == NOMINAL and link == SCALED_LOGIT else []
+
+
+def period_of_last(node):
+    """Number of nodes after which those of the last latent variable repeat; all if they do not."""
+    n = len(node)
+    if node.shape[1] == 0:
+        return n
+    last = node[:, -1]
+    again = np.flatnonzero(last[1:] == last[0])
+    period = int(again[0]) + 1 if len(again) else n
+    if n % period or (last.reshape(-1, period) != last[:period]).any():
+        return n
+    return period
 
 
 cdef class Kernel:
@@ -165,6 +179,7 @@ cdef class Kernel:
             g.level[i + 2].n_nodes = node.shape[0]
             g.level[i + 2].n_latent = node.shape[1]
             g.level[i + 2].node = &node[0, 0] if node.shape[1] else NULL
+            g.level[i + 2].period = period_of_last(np.asarray(node_))
             g.level[i + 2].below = below
             g.level[i + 2].n_odds = n_odds
             g.level[i + 2].odds = g.n_parameters
@@ -365,6 +380,8 @@ cdef class Kernel:
                             g, w, j, &log_likelihood_view[0], &score_view[slot, 0],
                             &hessian_view[b, 0],
                         )
+                    if derivatives:
+                        expand_columns(g, w, &hessian_view[b, 0])
         finally:
             free(memory)
             free(works)

@@ -48,10 +48,23 @@ from predictor cimport linear_coefficients
 from rows cimport evaluate_rows
 
 
+cdef inline double log_scales(const Level *lev, Index unit) noexcept nogil:
+    """Log of the factor by which a unit's placed nodes lie further apart than the rule's."""
+    cdef Index i
+    cdef double total = 0.0
+    if lev.shift != NULL:
+        for i in range(lev.n_latent):
+            total += log(lev.scale[unit * lev.n_latent + i])
+    return total
+
+
 cdef inline double place_node(
     const Model *g, Work *w, Index level, Index unit, Index q
 ) noexcept nogil:
-    """Set v_path and e_path for node q; return the log weight with the adaptive factor."""
+    """Set v_path and e_path for node q of a level above 2.
+
+    Returns the log weight with the adaptive factor but for ``log_scales``.
+    """
     cdef const Level *lev = &g.level[level]
     cdef Index n = lev.n_latent, i, j, m
     cdef double lw = lev.log_weight[unit * lev.log_weight_stride + q], x, value
@@ -71,8 +84,50 @@ cdef inline double place_node(
         for j in range(m, g.n_latent):
             value += mix[j] * w.e_path[j + 1]
         w.v_path[m] = value
-        lw += log(lev.scale[unit * n + i]) + 0.5 * (x * x - value * value)
+        lw += 0.5 * (x * x - value * value)
     return lw
+
+
+cdef inline void place_nodes(
+    const Model *g, Work *w, Index unit, double *log_weight
+) noexcept nogil:
+    """All nodes of a level-2 unit: ``w.v`` and the log weights with the adaptive factor."""
+    cdef const Level *lev = &g.level[2]
+    cdef Index R = lev.n_nodes, n = lev.n_latent, i, j, q
+    cdef double base, shift, scale, factor, x
+    cdef const double *mix
+    cdef double *v
+    cdef double *e
+    base = log_scales(lev, unit)
+    for q in range(R):
+        log_weight[q] = lev.log_weight[unit * lev.log_weight_stride + q] + base
+    i = n
+    while i > 0:
+        i -= 1
+        v = w.v[2] + i * R
+        if lev.shift == NULL:
+            for q in range(R):
+                v[q] = lev.node[q * n + i]
+            continue
+        e = w.e + i * R
+        shift = lev.shift[unit * n + i]
+        scale = lev.scale[unit * n + i]
+        mix = lev.mix + (unit * n + i) * g.n_latent
+        base = 0.0
+        for j in range(n, g.n_latent):
+            base += mix[j] * w.e_path[j + 1]
+        for q in range(R):
+            e[q] = shift + scale * lev.node[q * n + i]
+        for q in range(R):
+            v[q] = e[q] + base
+        for j in range(i + 1, n):
+            factor = mix[j]
+            if factor != 0.0:
+                for q in range(R):
+                    v[q] += factor * w.e[j * R + q]
+        for q in range(R):
+            x = lev.node[q * n + i]
+            log_weight[q] += 0.5 * (x * x - v[q] * v[q])
 
 
 cdef inline double normalise(double *log_posterior, Index n) noexcept nogil:
@@ -188,15 +243,12 @@ cdef inline double integrate_rows(
     triangle) are added to, times the unit's weight.
     """
     cdef const Level *lev = &g.level[2]
-    cdef Index R = lev.n_nodes, n2 = lev.n_latent, K = g.n_parameters
-    cdef Index q, m, k
+    cdef Index R = lev.n_nodes, K = g.n_parameters
+    cdef Index q, k
     cdef double value, mean, weight = lev.weight[unit]
     cdef double *p = w.log_posterior[2]
     cdef double *row
-    for q in range(R):
-        p[q] = place_node(g, w, 2, unit, q)
-        for m in range(n2):
-            w.v[2][m * R + q] = w.v_path[m + 1]
+    place_nodes(g, w, unit, p)
     if g.derivatives:
         memset(w.column_score, 0, (g.n_columns + g.n_aux) * R * sizeof(double))
     evaluate_rows(g, w, unit, top_row)
@@ -233,7 +285,7 @@ cdef inline double integrate(
     cdef const Level *lev = &g.level[level]
     cdef Index R = lev.n_nodes, n = lev.n_latent, K = g.n_parameters
     cdef Index q, c, i, k, h, t, n_entries, entry, n_target
-    cdef double value, mean, factor, weight = lev.weight[unit]
+    cdef double value, mean, factor, weight = lev.weight[unit], widening
     cdef double *p
     cdef double *v
     cdef double *row_score
@@ -247,8 +299,9 @@ cdef inline double integrate(
     if g.derivatives:
         memset(w.score[level], 0, R * K * sizeof(double))
         memset(w.spread[level], 0, R * K * K * sizeof(double))
+    widening = log_scales(lev, unit)
     for q in range(R):
-        p[q] = place_node(g, w, level, unit, q)
+        p[q] = place_node(g, w, level, unit, q) + widening
         for i in range(n):
             v[q * n + i] = w.v_path[lev.below + 1 + i]
         for c in range(lev.first[unit], lev.first[unit + 1]):
@@ -321,4 +374,4 @@ cdef inline void evaluate_cluster(
         g, w, top, cluster, begin, score, hessian
     )
     if g.derivatives:
-        expand_entries(g, w.row_moments[top + 1], begin, end, hessian)
+        expand_entries(g, w, w.row_moments[top + 1], begin, end, hessian)

@@ -34,6 +34,7 @@ cdef struct Level:
     const long long *first  # (n_units + 1): subunits of unit j are first[j]..first[j+1]
     const double *weight    # (n_units)
     const double *node      # (n_nodes, n_latent) standard nodes or locations
+    Index period            # the last latent variable's nodes repeat after so many
     const double *log_weight        # (n_nodes), or (n_units, n_nodes)
     Index log_weight_stride         # 0, or n_nodes
     # Placement of the nodes, NULL for ordinary quadrature.
@@ -96,6 +97,9 @@ cdef struct Model:
 cdef struct Work:
     # Scratch of one thread. Arrays indexed by level where each level needs its own.
     double *linear          # (rows of a top cluster, 1 + n_latent)
+    double *column_moments  # (pairs of columns, packed; pairs of latent variables, packed)
+    double *e               # level 2: (n_latent, nodes) placed innovations
+    double *row_factor      # (rows of a level-2 unit)
     double *v[MAX_LEVELS]   # level 2: (n_latent, nodes); above: (nodes, n_latent)
     double *v_path          # (1 + n_latent) current values, v[0] = 1
     double *e_path          # (1 + n_latent) their placed innovations
@@ -120,7 +124,8 @@ cdef struct Work:
 
 
 cdef inline Index packed(Index n) noexcept nogil:
-    return n * (n + 1) // 2
+    # Not a division, which Python's rules would burden with checks.
+    return (n * (n + 1)) >> 1
 
 
 cdef inline Index dims(const Model *g, Index level) noexcept nogil:
@@ -138,6 +143,10 @@ cdef inline Index moment_size(const Model *g, Index level, Index at) noexcept no
     """Moments of a unit's own latent variables, cross moments up to level ``at``."""
     cdef Index n = g.level[level].n_latent
     return n + packed(n) + n * (dims(g, at) - dims(g, level))
+
+
+cdef inline Index column_moments_size(const Model *g) noexcept nogil:
+    return packed(g.n_columns) * packed(g.n_latent + 1)
 
 
 cdef inline Index first_below(const Model *g, Index level, Index unit, Index target) noexcept nogil:
@@ -181,6 +190,9 @@ cdef inline Index lay_out(const Model *g, Work *w, double *memory) noexcept nogi
     cdef Index d = 1 if g.derivatives else 0
 
     w.linear = take(memory, &used, g.largest[top][1] * (g.n_latent + 1))
+    w.column_moments = take(memory, &used, column_moments_size(g) * d)
+    w.e = take(memory, &used, R2 * g.level[2].n_latent)
+    w.row_factor = take(memory, &used, rows_two)
     w.v_path = take(memory, &used, g.n_latent + 1)
     w.e_path = take(memory, &used, g.n_latent + 1)
     w.nu = take(memory, &used, chunk)

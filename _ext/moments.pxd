@@ -183,23 +183,64 @@ cdef inline void add_symmetric(
         hessian[b * K + a] += x
 
 
-cdef inline void expand_predictors(
+cdef inline void add_column_moments(
+    const Model *g, Work *w, Index i, const double *moment
+) noexcept nogil:
+    """Add E[f'' v v'] of a row to each pair of its columns, times their values."""
+    cdef Index size = packed(g.n_latent + 1), s
+    cdef long long z, y
+    cdef double x
+    cdef double *out
+    for z in range(g.row_start[i], g.row_start[i + 1]):
+        for y in range(g.row_start[i], z + 1):
+            x = g.value[z] * g.value[y]
+            # Column numbers ascend in a row.
+            out = w.column_moments + (packed(g.column[z]) + g.column[y]) * size
+            for s in range(size):
+                out[s] += x * moment[s]
+
+
+cdef inline void expand_columns(const Model *g, Work *w, double *hessian) noexcept nogil:
+    """Add the moments of pairs of columns to their coefficients, and forget them."""
+    cdef Index K = g.n_parameters, size = packed(g.n_latent + 1), c, d, m, h, s
+    cdef long long k, l_
+    cdef double *moment = w.column_moments
+    cdef bint empty
+    for c in range(g.n_columns):
+        for d in range(c + 1):
+            empty = True
+            for s in range(size):
+                empty = empty and moment[s] == 0.0
+            if not empty:
+                for k in range(g.pair_start[c], g.pair_start[c + 1]):
+                    m = g.pair_latent[k]
+                    for l_ in range(g.pair_start[d], g.pair_start[d + 1]):
+                        if l_ > k:
+                            break
+                        h = g.pair_latent[l_]
+                        # Pairs are sorted by column: l_ <= k is the lower triangle.
+                        hessian[k * K + l_] += (
+                            moment[packed(m) + h] if m >= h else moment[packed(h) + m]
+                        )
+                memset(moment, 0, size * sizeof(double))
+            moment += size
+
+
+cdef inline void expand_pair(
     const Model *g, Index i, Index j, const double *moment, double *hessian
 ) noexcept nogil:
-    """Add E[f_{nu_i nu_j} d nu_i d nu_j'], and its transpose if i differs from j."""
+    """Add E[f_{nu_i nu_j} d nu_i d nu_j'] of two rows of a group and its transpose."""
     cdef Index K = g.n_parameters, m, h
     cdef long long z, y, k, l_
     cdef double x
     for z in range(g.row_start[i], g.row_start[i + 1]):
-        for y in range(g.row_start[j], g.row_start[j + 1] if i != j else z + 1):
+        for y in range(g.row_start[j], g.row_start[j + 1]):
             x = g.value[z] * g.value[y]
             for k in range(g.pair_start[g.column[z]], g.pair_start[g.column[z] + 1]):
                 m = g.pair_latent[k]
                 for l_ in range(g.pair_start[g.column[y]], g.pair_start[g.column[y] + 1]):
-                    if i == j and l_ > k:
-                        break
                     h = g.pair_latent[l_]
-                    if i != j and k == l_:
+                    if k == l_:
                         # (i, j) and (j, i) meet on the diagonal.
                         hessian[k * K + k] += 2.0 * x * moment[packed(m) + m]
                     else:
@@ -243,11 +284,11 @@ cdef inline void expand_auxiliary(
 
 
 cdef inline void expand_entries(
-    const Model *g, const double *moments, Index begin, Index end, double *hessian
+    const Model *g, Work *w, const double *moments, Index begin, Index end, double *hessian
 ) noexcept nogil:
     """Add sum E[second derivatives of rows] to the lower triangle of the Hessian.
 
-    Also keeps E[f_a] of each row where that is asked for.
+    What belongs to pairs of columns waits for ``expand_columns``. Also keeps E[f_a] of each row where that is asked for.
     """
     cdef Index i, j, t, size = entry_size(g, g.n_levels), head = packed(g.n_latent + 1)
     cdef Index tail = head + g.n_channels * (g.n_latent + 1) + packed(g.n_channels)
@@ -255,10 +296,10 @@ cdef inline void expand_entries(
     cdef const double *moment
     for i in range(begin, end):
         last = g.entry_start[i + 1] - 1
-        for e in range(g.entry_start[i], last + 1):
+        for e in range(g.entry_start[i], last):
             j = i - (last - e)
-            moment = moments + (e - g.entry_start[begin]) * size
-            expand_predictors(g, i, j, moment, hessian)
+            expand_pair(g, i, j, moments + (e - g.entry_start[begin]) * size, hessian)
+        add_column_moments(g, w, i, moments + (last - g.entry_start[begin]) * size)
         if g.n_channels:
             moment = moments + (last - g.entry_start[begin]) * size
             expand_auxiliary(g, i, moment + head, hessian)

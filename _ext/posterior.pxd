@@ -10,7 +10,7 @@ level l, combination (q_L, ..., q_2) stands in column
 and its posterior weight is the product of the conditional weights of its nodes.
 """
 
-from integrate cimport normalise, place_node
+from integrate cimport log_scales, normalise, place_node, place_nodes
 from model cimport Index, Level, Model, Work, first_below
 from predictor cimport linear_coefficients
 from rows cimport evaluate_rows
@@ -38,29 +38,29 @@ cdef inline double weigh_nodes(
     cdef Index R = lev.n_nodes, all = n_combinations(g, g.n_levels)
     cdef Index inner = n_combinations(g, level - 1), q, c, m, u, s, at
     cdef double *p = w.log_posterior[level]
-    cdef double value
-    for q in range(R):
-        p[q] = place_node(g, w, level, unit, q)
-        if level == 2:
-            at = (unit - first_unit) * all + column + q
-            for m in range(lev.n_latent):
-                w.v[2][m * R + q] = w.v_path[m + 1]
-            if values != NULL:
+    cdef double value, widening = log_scales(lev, unit)
+    if level == 2:
+        place_nodes(g, w, unit, p)
+        if values != NULL:
+            for q in range(R):
+                at = (unit - first_unit) * all + column + q
                 for m in range(g.n_latent):
-                    values[at * g.n_latent + m] = w.v_path[m + 1]
-            continue
+                    values[at * g.n_latent + m] = (
+                        w.v[2][m * R + q] if m < lev.n_latent else w.v_path[m + 1]
+                    )
+        evaluate_rows(g, w, unit, top_row)
+        value = normalise(p, R)
+        for q in range(R):
+            weights[(unit - first_unit) * all + column + q] = p[q]
+        return value
+    for q in range(R):
+        p[q] = place_node(g, w, level, unit, q) + widening
         for c in range(lev.first[unit], lev.first[unit + 1]):
             value = weigh_nodes(
                 g, w, level - 1, c, top_row, first_unit, column + q * inner, weights, values
             )
             p[q] += g.level[level - 1].weight[c] * value
-    if level == 2:
-        evaluate_rows(g, w, unit, top_row)
     value = normalise(p, R)
-    if level == 2:
-        for q in range(R):
-            weights[(unit - first_unit) * all + column + q] = p[q]
-        return value
     for u in range(first_below(g, level, unit, 2), first_below(g, level, unit + 1, 2)):
         at = (u - first_unit) * all + column
         for q in range(R):

@@ -126,7 +126,8 @@ cdef class Kernel:
                      entry_start, pair_start, pair_latent]
         self.blocks = blocks
         g.kind = &kind[0]
-        g.mixed = np.asarray(kind).min() != np.asarray(kind).max()
+        kinds = np.asarray(kind)
+        g.mixed = kinds.min() != kinds.max()
         g.n_rows = n
         g.y = &y[0]
         g.denominator = &denominator[0]
@@ -155,13 +156,13 @@ cdef class Kernel:
             g.channel[i] = channel
             g.aux_start[channel] = &first[0]
             g.aux_column[channel] = &aux_column[0] if aux_column.shape[0] else NULL
-        for code in np.unique(np.asarray(kind)):
+        for code in np.unique(kinds) if g.mixed else kinds[:1]:
             for channel in needed_channels(code):
                 if g.aux_start[channel] == NULL:
                     raise ValueError(f"rows of kind {code} need auxiliary predictor {channel}")
         if composite is not None:
             self.set_composite(composite[0], composite[1], composite[2])
-        elif np.asarray(kind).max() >= COMPOSITE * LINKS:
+        elif kinds.max() >= COMPOSITE * LINKS:
             raise ValueError("composite rows need the parts of their composites")
         g.n_aux = n_aux
         g.n_parameters = g.n_pairs + n_aux
@@ -198,11 +199,13 @@ cdef class Kernel:
         """Mark the level-2 units all of whose rows are binary with a logit link."""
         cdef Model *g = &self.model
         cdef const unsigned char[::1] marks
+        if not (np.asarray(self.keep[0]) == BINOMIAL * LINKS + LOGIT).any():
+            return
         plain = (
             (np.asarray(self.keep[0]) == BINOMIAL * LINKS + LOGIT)
             & (np.asarray(self.keep[2]) == 1.0)
             & (np.asarray(self.keep[4]) == 1.0)
-            & np.isin(np.asarray(self.keep[1]), (0.0, 1.0))
+            & (np.asarray(self.keep[1]) * (1.0 - np.asarray(self.keep[1])) == 0.0)
             & (np.diff(np.asarray(self.keep[9])) == 1)
         )
         if not plain.any():

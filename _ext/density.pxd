@@ -15,8 +15,8 @@ from block cimport (
 from categorical cimport nominal, ordinal
 from composite cimport composite
 from families cimport (
-    binomial_any, binomial_logit, binomial_scaled_probit, gamma_any, gaussian_any,
-    gaussian_identity, poisson_any, poisson_log,
+    binomial_any, binomial_logit, binomial_scaled_probit, gamma_any, gamma_log,
+    gaussian_any, gaussian_identity, poisson_any, poisson_log,
 )
 
 cdef inline void density_block(int kind, Block *b, bint derivatives) noexcept nogil:
@@ -42,7 +42,10 @@ cdef inline void density_block(int kind, Block *b, bint derivatives) noexcept no
         else:
             gaussian_any(b, link, derivatives)
     elif family == GAMMA:
-        gamma_any(b, link, derivatives)
+        if link == LOG:
+            gamma_log(b, derivatives)
+        else:
+            gamma_any(b, link, derivatives)
     elif family == ORDINAL:
         ordinal(b, link, derivatives)
     else:

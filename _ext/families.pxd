@@ -148,6 +148,39 @@ cdef inline void gaussian_any(Block *b, int link, bint derivatives) noexcept nog
                 b.faa[0][t] = -2.0 * precision * r * r
 
 
+cdef inline void gamma_log(Block *b, bint derivatives) noexcept nogil:
+    # As gamma_any, with ln(mu) = nu clipped.
+    cdef Py_ssize_t i, q, t, R = b.n_nodes, n = b.n_rows * b.n_nodes
+    cdef double k, y, c, d, e, nu, ratio
+    cdef const double *g
+    cdef double *scratch = b.f1
+    for t in range(n):
+        nu = b.nu[t]
+        scratch[t] = exp(-CLIP if nu > CLIP else (CLIP if nu < -CLIP else -nu))
+    for i in range(b.n_rows):
+        k = exp(-2.0 * b.aux[LOG_SCALE][i])
+        g = b.gamma_terms + 3 * i
+        y = b.y[i]
+        c = k * log(k) - g[0] + (k - 1.0) * log(y)
+        t = i * R
+        for q in range(R):
+            nu = b.nu[t + q]
+            nu = CLIP if nu > CLIP else (-CLIP if nu < -CLIP else nu)
+            b.f[t + q] = c - k * (nu + y * scratch[t + q])
+        if derivatives:
+            d = log(k) + 1.0 - g[1] + log(y)
+            e = 1.0 - k * g[2]
+            for q in range(R):
+                nu = b.nu[t + q]
+                nu = CLIP if nu > CLIP else (-CLIP if nu < -CLIP else nu)
+                ratio = y * scratch[t + q]
+                b.f2[t + q] = -k * ratio
+                b.f1[t + q] = k * (ratio - 1.0)
+                b.fna[LOG_SCALE][t + q] = -2.0 * k * (ratio - 1.0)
+                b.fa[LOG_SCALE][t + q] = -2.0 * k * (d - nu - ratio)
+                b.faa[0][t + q] = 4.0 * k * (d - nu - ratio + e)
+
+
 cdef inline void gamma_any(Block *b, int link, bint derivatives) noexcept nogil:
     # Shape k = exp(-2 zeta); dk/dzeta = -2k.
     cdef Py_ssize_t i, q, t

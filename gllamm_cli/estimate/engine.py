@@ -91,7 +91,7 @@ class Engine:
         self.parameters = parameters
         self.threads = _useful_threads(design, threads or available_threads())
         gamma = FAMILY_BY_NAME["gamma"].code
-        self._has_gamma = bool((design.kind // LINK_CODES % COMPOSITE_CODE == gamma).any())
+        self._has_gamma = any(kind // LINK_CODES % COMPOSITE_CODE == gamma for kind in design.kinds)
         start, column, value = design.sparse_rows(parameters.columns)
         pairs_per_column = np.bincount(parameters.pair_column, minlength=len(parameters.columns))
         self._n_odds = [
@@ -162,7 +162,10 @@ class Engine:
         from scipy.special import gammaln, polygamma, psi
 
         shape = np.exp(-2.0 * predictors[0][0])
-        return np.column_stack([gammaln(shape), psi(shape), polygamma(1, shape)])
+        # Usually all rows have the same.
+        different = shape if shape.min() != shape.max() else shape[:1]
+        terms = np.column_stack([gammaln(different), psi(different), polygamma(1, different)])
+        return terms if len(terms) == len(shape) else np.tile(terms, (len(shape), 1))
 
     def _predictors(self, theta: FloatArray) -> list[tuple[FloatArray, FloatArray]]:
         alpha = theta[self.parameters.auxiliary_index]

@@ -56,8 +56,10 @@ def _working_responses(design: Design) -> tuple[FloatArray, NDArray[np.bool_]]:
         for link in LINKS:
             # Parts of composites have no response of their own: they start at zero.
             code = family.code * LINK_CODES + link.code
+            if link.ordinal or link.nominal or code not in design.kinds:
+                continue
             here = (design.kind == code) & (design.total_weight > 0)
-            if link.ordinal or link.nominal or not here.any():
+            if not here.any():
                 continue
             y = design.y[here]
             if family.domain is Domain.PROPORTION:

@@ -31,8 +31,12 @@ from gllamm_cli.estimate.records import IterationRecord
 
 FloatArray = NDArray[np.float64]
 
-SCALED_GRADIENT = 1e-13
-"""g'H^-1 g at convergence: squared distance to the maximum in standard errors."""
+SCALED_GRADIENT = 1e-12
+"""g'H^-1 g at convergence: squared distance to the maximum in standard errors.
+
+One more step is taken from there, without evaluating anything: it leaves a distance of about
+the square.
+"""
 SETTLED_CHANGE = 1e-6
 """Relative change of the log likelihood at which adaptive iterations count as converged."""
 FLAT = 1e-10
@@ -201,6 +205,8 @@ def maximise(
                 curvature = _curvature(score, hessian)
             if curvature.scaled_gradient < tolerance:
                 converged = True
+                if curvature.concave:
+                    point = point + curvature.step(radius)[0]
                 break
         rounding = 1e-10 * (1.0 + abs(value))
         backed_up = False

@@ -97,7 +97,7 @@ def _finer(design: Design, spec: ModelSpec, factor: int) -> Design | None:
         for level, named in zip(design.levels, spec.levels, strict=True)
     )
     total = np.prod([len(level.rule.log_weights) for level in levels])
-    return replace(design, levels=levels) if total <= MOST_NODES else None
+    return design.with_levels(levels) if total <= MOST_NODES else None
 
 
 def quadrature_notes(engine: Engine, fit: Fit, placement: Placement | None) -> tuple[str, ...]:

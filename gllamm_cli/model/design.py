@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,6 +22,7 @@ from gllamm_cli.model.structure import Column, as_column
 
 FloatArray = NDArray[np.float64]
 IndexArray = NDArray[np.int64]
+CompressedRows = tuple[IndexArray, NDArray[np.int32], FloatArray]
 
 ROWS_PER_BLOCK = 1024
 MOST_BLOCKS = 128
@@ -109,8 +111,6 @@ class Design:
         Larger clusters for robust standard errors.
     composite
         Composite links; the weights of their rows are in it, not in ``row_weight``.
-    compressed
-        What ``sparse_rows`` has found; shared with designs of the same rows.
     variables : dict
         Every variable of the predictors, each (N,).
     scale_variables
@@ -142,18 +142,24 @@ class Design:
     ordinal: tuple[OrdinalRows, ...] = ()
     cluster: FloatArray | None = None
     composite: CompositeRows | None = None
-    compressed: dict[tuple[Column, ...], tuple[IndexArray, NDArray[np.int32], FloatArray]] = field(
-        default_factory=dict, repr=False, compare=False
-    )
+
+    @cached_property
+    def kinds(self) -> tuple[int, ...]:
+        """Kinds of rows that occur, ascending."""
+        first, last = int(self.kind.min()), int(self.kind.max())
+        return (first,) if first == last else tuple(np.unique(self.kind).tolist())
 
     @cached_property
     def constant(self) -> FloatArray:
         """Part of the log density that depends on the response only."""
         constant = np.zeros_like(self.y)
+        codes = {kind // LINK_CODES % COMPOSITE_CODE for kind in self.kinds}
         for family in FAMILIES:
-            here = self.kind // LINK_CODES % COMPOSITE_CODE == family.code
-            if not here.any():
+            if family.code not in codes:
                 continue
+            here: NDArray[np.bool_] | slice = slice(None)
+            if len(codes) > 1:
+                here = self.kind // LINK_CODES % COMPOSITE_CODE == family.code
             n, y = self.denominator[here], self.y[here]
             if family.domain is Domain.COUNT:
                 constant[here] = -_log_gamma(y + 1.0)
@@ -183,17 +189,17 @@ class Design:
             x = x * self.variables[name]
         return x
 
-    def sparse_rows(
-        self, columns: tuple[Column, ...]
-    ) -> tuple[IndexArray, NDArray[np.int32], FloatArray]:
+    def sparse_rows(self, columns: tuple[Column, ...]) -> CompressedRows:
         """Columns compressed by rows: starts (N + 1,), column numbers, values."""
-        if columns not in self.compressed:
-            self.compressed[columns] = self._compress(columns)
-        return self.compressed[columns]
+        if columns not in self._compressed:
+            self._compressed[columns] = self._compress(columns)
+        return self._compressed[columns]
 
-    def _compress(
-        self, columns: tuple[Column, ...]
-    ) -> tuple[IndexArray, NDArray[np.int32], FloatArray]:
+    @cached_property
+    def _compressed(self) -> dict[tuple[Column, ...], CompressedRows]:
+        return {}
+
+    def _compress(self, columns: tuple[Column, ...]) -> CompressedRows:
         n, width = self.n_rows, len(columns)
         filled = np.zeros(n, dtype=np.int64)
         for column in columns:
@@ -269,4 +275,17 @@ class Design:
         composite = self.composite
         if composite is not None:
             composite = replace(composite, weight=composite.total_weight)
-        return replace(self, row_weight=self.total_weight, levels=(level,), composite=composite)
+        return self._with_same_rows(
+            row_weight=self.total_weight, levels=(level,), composite=composite
+        )
+
+    def with_levels(self, levels: tuple[DesignLevel, ...]) -> Design:
+        """Return the same rows with other levels."""
+        return self._with_same_rows(levels=levels)
+
+    def _with_same_rows(self, **changes: Any) -> Design:
+        """Change what the cached arrays of rows do not depend on, and keep these."""
+        other = replace(self, **changes)
+        for name in ("constant", "kinds", "auxiliary", "_compressed"):
+            other.__dict__[name] = getattr(self, name)
+        return other

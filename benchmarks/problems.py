@@ -9,8 +9,6 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-from tables import TABLES
-
 FOLDER = Path(__file__).resolve().parent
 CACHE = FOLDER / "cache"
 
@@ -292,6 +290,9 @@ Measured once on a machine of the same kind with two cores (mirt: wall seconds).
 
 def write_data(problems: tuple[Problem, ...]) -> None:
     """Write the tables that are not in the cache yet."""
+    # Imported late: whoever only reads the list of problems needs no pandas.
+    from tables import TABLES
+
     CACHE.mkdir(exist_ok=True)
     for problem in problems:
         if not problem.table.exists():

@@ -7,10 +7,11 @@ import pandas as pd
 import pytest
 
 from gllamm_cli.data import Dataset
-from gllamm_cli.estimate import gaussian
+from gllamm_cli.estimate import gaussian, gaussian_units
 from gllamm_cli.estimate.adapt import standard_placement
 from gllamm_cli.estimate.engine import Engine
 from gllamm_cli.estimate.gaussian import GaussianObjective
+from gllamm_cli.estimate.settle import settle
 from gllamm_cli.fit.estimator import fit_model
 from gllamm_cli.model.assemble import build_design
 from gllamm_cli.model.constraints import build_reduction
@@ -201,3 +202,84 @@ def test_weights_and_denominators_go_the_usual_way():
     )
     plain = fit_model(asked, session.dataset, threads=1, shortcuts=False)
     assert weighted == pytest.approx(plain.log_likelihood, abs=1e-7)
+
+
+@pytest.mark.parametrize("text", MODELS)
+def test_linear_models_do_not_depend_on_parts_and_threads(text, monkeypatch):
+    """Units are worked through in parts, by several threads: neither may be seen."""
+    asked, data = request(text)
+    design, spec, _ = build_design(asked.spec, data)
+    parameters = build_parameters(spec)
+    reduction = build_reduction((), parameters.names)
+    theta = fit_model(asked, data, threads=1).estimates + 0.1
+    whole = GaussianObjective(design, parameters, reduction).evaluate(theta, derivatives=True)
+    monkeypatch.setattr(gaussian_units, "UNITS_AT_A_TIME", 7)
+    one, two = (
+        GaussianObjective(design, parameters, reduction, threads=threads).evaluate(
+            theta, derivatives=True
+        )
+        for threads in (1, 2)
+    )
+    assert one.log_likelihood == two.log_likelihood
+    np.testing.assert_array_equal(one.hessian, two.hessian)
+    assert one.log_likelihood == pytest.approx(whole.log_likelihood, rel=1e-12)
+    np.testing.assert_allclose(one.score, whole.score, rtol=1e-9, atol=1e-8)
+    np.testing.assert_allclose(one.hessian, whole.hessian, rtol=1e-9, atol=1e-8)
+
+
+@pytest.mark.parametrize("size", [1.0, 40.0, 4000.0])
+def test_rows_of_the_last_factor_need_its_distinct_nodes_only(size):
+    """Two factors of binary items: the product form, with repeated nodes, equals the sum of logs.
+
+    Predictors of all sizes: within reach, beyond one product, beyond the exponential.
+    """
+    random = np.random.default_rng(8)
+    frame = FRAME.assign(y=(random.random(len(FRAME)) < 0.5) * 1.0)
+    data = Dataset.from_frame(frame)
+    definitions = Definitions(
+        equations={"f1": ("i0", "i1"), "f2": ("i2", "i3")}, constraints={}, matrices={}
+    )
+    text = (
+        "gllamm y i0 i1 i2 i3, nocons i(id) nrf(2) eqs(f1 f2) family(binom) link(logit)"
+        " nip(5 4) adapt"
+    )
+    asked = resolve(parse_gllamm(text), data, definitions)
+    design, spec, _ = build_design(asked.spec, data)
+    parameters = build_parameters(spec)
+    theta = size * random.normal(size=parameters.n)
+    quick, plain = (
+        Engine(design, parameters, 1, shortcuts=shortcuts) for shortcuts in (True, False)
+    )
+    nodes = settle(plain, theta / size, standard_placement(design)).placement
+    for placement in (None, nodes):
+        got = quick.evaluate(theta, placement, derivatives=True, moments=True)
+        wanted = plain.evaluate(theta, placement, derivatives=True, moments=True)
+        assert got.log_likelihood == pytest.approx(wanted.log_likelihood, rel=1e-11)
+        np.testing.assert_allclose(got.score, wanted.score, rtol=1e-8, atol=1e-8)
+        np.testing.assert_allclose(got.hessian, wanted.hessian, rtol=1e-7, atol=1e-7)
+        np.testing.assert_allclose(got.moments[0], wanted.moments[0], rtol=1e-9, atol=1e-10)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "gllamm y x, i(id top) family(binom) link(logit) adapt",
+        "gllamm y i0 i1 i2 i3, nocons i(id) eqs(load) family(binom) link(logit) adapt",
+    ],
+)
+def test_estimates_maximise_the_likelihood_whose_nodes_belong_to_them(text):
+    """Nodes only follow the parameters roughly; at the end they must be where they belong."""
+    random = np.random.default_rng(9)
+    ability = 1.5 * random.normal(size=len(FRAME))[FRAME["id"].to_numpy(int)]
+    y = (random.random(len(FRAME)) < 1 / (1 + np.exp(-ability))) * 1.0
+    data = Dataset.from_frame(FRAME.assign(y=y))
+    asked = resolve(parse_gllamm(text), data, DEFINITIONS)
+    fit = fit_model(asked, data, threads=1)
+    assert fit.converged
+    design, spec, _ = build_design(asked.spec, data)
+    engine = Engine(design, build_parameters(spec), 1)
+    nodes = settle(engine, fit.estimates, standard_placement(design)).placement
+    at = engine.evaluate(fit.estimates, nodes, derivatives=True)
+    assert at.log_likelihood == pytest.approx(fit.log_likelihood, abs=1e-8)
+    distance = np.sqrt(at.score @ np.linalg.solve(-at.hessian, at.score))
+    assert distance < 1e-5

@@ -1,0 +1,95 @@
+"""Design columns: compressed rows hold what the dense matrix holds; cross products tell the truth.
+
+Protects the paths by which covariates reach the kernel and are judged collinear.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gllamm_cli.data import Dataset
+from gllamm_cli.model.assemble import build_design
+from gllamm_cli.model.gram import (
+    ROWS_AT_A_TIME,
+    clearly_independent,
+    gram,
+    rough_least_squares,
+)
+from gllamm_cli.model.resolve import Definitions, resolve
+from gllamm_cli.stata.command import parse_gllamm
+
+
+def design_of(frame):
+    text = "gllamm y x z, i(id) adapt"
+    data = Dataset.from_frame(frame)
+    request = resolve(parse_gllamm(text), data, Definitions({}, {}, {}))
+    return build_design(request.spec, data)[0]
+
+
+def frame(random, zeros):
+    import pandas as pd
+
+    n = 40
+    x, z = random.normal(size=n), random.normal(size=n)
+    if zeros:
+        x[random.random(n) < 0.5] = 0.0
+        z[random.random(n) < 0.9] = 0.0
+    return pd.DataFrame({"y": random.normal(size=n), "x": x, "z": z, "id": np.arange(n) // 4})
+
+
+@pytest.mark.parametrize("zeros", [False, True])
+@pytest.mark.parametrize("columns", [(), (("x",),), (("x",), ("z",), ()), (("x", "z"), ())])
+def test_compressed_rows_are_the_matrix_without_its_zeros(zeros, columns):
+    design = design_of(frame(np.random.default_rng(1), zeros))
+    dense = design.matrix(columns)
+    start, number, value = design.sparse_rows(columns)
+    assert len(start) == design.n_rows + 1 and start[-1] == len(value) == len(number)
+    again = np.zeros_like(dense)
+    for row in range(design.n_rows):
+        here = slice(start[row], start[row + 1])
+        assert (np.diff(number[here]) > 0).all()
+        again[row, number[here]] = value[here]
+    np.testing.assert_array_equal(again, dense)
+
+
+def test_other_rows_do_not_inherit_compressed_rows():
+    from dataclasses import replace
+
+    design = design_of(frame(np.random.default_rng(1), False))
+    columns = (("x",),)
+    design.sparse_rows(columns)
+    twice = {name: 2.0 * value for name, value in design.variables.items()}
+    other = replace(design, variables=twice)
+    np.testing.assert_array_equal(
+        other.sparse_rows(columns)[2], 2.0 * design.sparse_rows(columns)[2]
+    )
+
+
+def test_cross_products_of_many_rows_are_sums_over_all_of_them():
+    random = np.random.default_rng(2)
+    columns = list(random.normal(size=(3, 2 * ROWS_AT_A_TIME + 5)))
+    weight = random.random(len(columns[0]))
+    X = np.stack(columns)
+    np.testing.assert_allclose(gram(columns), X @ X.T, rtol=1e-10)
+    np.testing.assert_allclose(gram(columns, weight), (X * weight) @ X.T, rtol=1e-10)
+
+
+def test_rough_least_squares_is_least_squares():
+    random = np.random.default_rng(3)
+    X = random.normal(size=(200, 3)) * [1.0, 1e4, 1e-3]
+    y, weight = random.normal(size=200), random.random(200)
+    root = np.sqrt(weight)
+    wanted = np.linalg.lstsq(X * root[:, None], y * root, rcond=None)[0]
+    np.testing.assert_allclose(rough_least_squares(list(X.T), y, weight), wanted, rtol=1e-6)
+
+
+@given(st.integers(0, 2**32 - 1), st.sampled_from([0.0, 1e-12, 1e-9, 1e-6]), st.floats(-6, 6))
+def test_near_collinear_columns_are_never_called_independent(seed, noise, exponent):
+    random = np.random.default_rng(seed)
+    a, b = random.normal(size=(2, 50))
+    c = 10.0**exponent * (a - 2.0 * b + noise * random.normal(size=50))
+    assert not clearly_independent([a, b, c])
+    assert clearly_independent([a, b]) or abs(np.corrcoef(a, b)[0, 1]) > 0.99

@@ -288,7 +288,8 @@ cdef inline void expand_entries(
 ) noexcept nogil:
     """Add sum E[second derivatives of rows] to the lower triangle of the Hessian.
 
-    What belongs to pairs of columns waits for ``expand_columns``. Also keeps E[f_a] of each row where that is asked for.
+    What belongs to pairs of columns waits for ``expand_columns``. Also keeps E[f_a] of
+    each row where that is asked for.
     """
     cdef Index i, j, t, size = entry_size(g, g.n_levels), head = packed(g.n_latent + 1)
     cdef Index tail = head + g.n_channels * (g.n_latent + 1) + packed(g.n_channels)

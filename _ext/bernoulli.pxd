@@ -1,19 +1,26 @@
-# cython: language_level=3
+# cython: language_level=3, cdivision=True
 """Units whose rows are all binary with a logit link, weight 1.
 
 With s = 1 for a failure and -1 for a success the probability of a row is
 1/(1 + exp(s nu)), so that the log likelihood of a unit at a node is minus the
 logarithm of a product: one logarithm per node, taken before the product can
 overflow. Where all rows of the unit have the same coefficients of its latent
-variables (a random intercept), exp(s nu) is a product, too, of a factor of the
-row and one of the node.
+variables (a random intercept), exp(s nu) is a product, too, of the odds of the
+row and a factor of the node. If the coefficients of the latent variables of
+higher levels are the same as well, the odds of the row do not depend on the
+latent variables at all, and are computed once for all nodes.
 """
 
 from libc.math cimport exp, fabs, log
 from libc.string cimport memcpy
 
+from block cimport BINOMIAL, LINKS, LOGIT
+from lanes cimport (
+    LANES, WHOLE, In, Out, add_scaled, exponentials, largest, scale, subtract_logarithms,
+)
 from model cimport Index, Level, Model, Work
-from scores cimport accumulate_row
+from predictor cimport on_path
+from scores cimport accumulate_plain
 
 cdef extern from *:
     """
@@ -26,24 +33,86 @@ cdef extern from *:
     double LOG_2
 
 
-cdef inline bint same_coefficients(
-    const Work *w, Index first, Index n, Index width, Index n_latent
+cdef enum:
+    # What is known of a unit's rows.
+    BINARY = 1          # all binary with a logit link, weight 1
+    OWN_ALIKE = 2       # and the unit's own latent variables have the same coefficients in all
+    ALL_ALIKE = 3       # and those of the levels above
+
+
+cdef inline bint alike(
+    const Model *g, Index i, Index j, Index above, Index most
 ) noexcept nogil:
-    """Whether rows first .. first + n have the same coefficients of the unit's latent variables."""
-    cdef Index i, m
-    cdef const double *a = w.linear + first * width
-    for i in range(1, n):
-        for m in range(1, n_latent + 1):
-            if a[i * width + m] != a[m]:
-                return False
-    return True
+    """Whether rows i and j have the same values in columns with latent variables above..most."""
+    cdef long long z = g.row_start[i], y = g.row_start[j]
+    while True:
+        while z < g.row_start[i + 1] and not concerns(g, g.column[z], above, most):
+            z += 1
+        while y < g.row_start[j + 1] and not concerns(g, g.column[y], above, most):
+            y += 1
+        if z == g.row_start[i + 1] or y == g.row_start[j + 1]:
+            return z == g.row_start[i + 1] and y == g.row_start[j + 1]
+        if g.column[z] != g.column[y] or g.value[z] != g.value[y]:
+            return False
+        z += 1
+        y += 1
+
+
+cdef inline bint concerns(const Model *g, Index c, Index above, Index most) noexcept nogil:
+    cdef long long k
+    for k in range(g.pair_start[c], g.pair_start[c + 1]):
+        if above < g.pair_latent[k] <= most:
+            return True
+    return False
+
+
+cdef inline unsigned char kind_of_unit(const Model *g, Index unit) noexcept nogil:
+    """What is known of the rows of a unit; 0 if not all are plain binary rows."""
+    cdef const Level *lev = &g.level[2]
+    cdef Index i, first = lev.first[unit]
+    cdef unsigned char kind = ALL_ALIKE
+    for i in range(first, lev.first[unit + 1]):
+        if not (
+            g.kind[i] == BINOMIAL * LINKS + LOGIT and g.denominator[i] == 1.0
+            and g.row_weight[i] == 1.0 and (g.y[i] == 0.0 or g.y[i] == 1.0)
+        ):
+            return 0
+        if kind >= OWN_ALIKE and not alike(g, first, i, 0, lev.n_latent):
+            kind = BINARY
+        if kind == ALL_ALIKE and not alike(g, first, i, lev.n_latent, g.n_latent):
+            kind = OWN_ALIKE
+    return kind
+
+
+cdef inline void fill_row_odds(
+    const Model *g, Work *w, Index begin, Index end
+) noexcept nogil:
+    """Odds of rows begin..end of a block without latent variables, against their responses."""
+    cdef Index i, lane
+    cdef double x
+    cdef double most[8]
+    for lane in range(8):
+        most[lane] = 0.0
+    i = 0
+    while i < end - begin:
+        for lane in range(8 if i + 8 <= end - begin else end - begin - i):
+            # Without a branch, which could not be predicted: y is 0 or 1.
+            w.odds[i + lane] = (1.0 - 2.0 * g.y[begin + i + lane]) * w.base[i + lane]
+            x = fabs(w.base[i + lane])
+            most[lane] = x if x > most[lane] else most[lane]
+        i += 8
+    w.most = 0.0
+    for lane in range(8):
+        w.most = most[lane] if most[lane] > w.most else w.most
+    if w.most <= FARTHEST:
+        for i in range(end - begin):
+            w.odds[i] = exp(w.odds[i])
 
 
 cdef inline void take_logarithms(double *log_posterior, double *product, Index n) noexcept nogil:
     cdef Index q
-    for q in range(n):
-        log_posterior[q] -= log(product[q])
-    for q in range(n):
+    subtract_logarithms(log_posterior, product, n)
+    for q in range(WHOLE(n)):
         product[q] = 1.0
 
 
@@ -56,35 +125,55 @@ cdef inline void repeat(double *x, Index period, Index n) noexcept nogil:
         done += size
 
 
-cdef inline double fill_odds(
-    double *odds, const double *a, const double *v, Index n_latent, Index n_nodes, Index n,
+cdef inline void invert(Out out, In x, Index n) noexcept nogil:
+    cdef Index q
+    for q in range(WHOLE(n)):
+        out[q] = 1.0 / x[q]
+
+
+cdef inline void multiply_odds(Out product, double x, In factor, Index n) noexcept nogil:
+    """Multiply by 1 + odds, the odds being x times a factor of the node."""
+    cdef Index q
+    for q in range(WHOLE(n)):
+        product[q] *= 1.0 + x * factor[q]
+
+
+cdef inline void multiply_derivatives(
+    Out product, Out f1, Out f2, double x, In factor, double sign, Index n
+) noexcept nogil:
+    """The same with the derivatives of the row."""
+    cdef Index q
+    cdef double t, o, r
+    for q in range(WHOLE(n)):
+        t = x * factor[q]
+        o = 1.0 / (1.0 + t)
+        r = t * o
+        product[q] *= 1.0 + t
+        f1[q] = -sign * r
+        f2[q] = -r * o
+
+
+cdef inline void derivatives_of_odds(Out f1, Out f2, In odds, double sign, Index n) noexcept nogil:
+    cdef Index q
+    cdef double o, r
+    for q in range(WHOLE(n)):
+        o = 1.0 / (1.0 + odds[q])
+        r = odds[q] * o
+        f1[q] = -sign * r
+        f2[q] = -r * o
+
+
+cdef inline void fill_odds(
+    double *odds, const double *a, const double *v, Index n_latent, Index stride, Index n,
     double base, double sign
 ) noexcept nogil:
-    """Exponents of a row at the first n nodes; return the largest, or 0 if none is above."""
+    """Exponents of a row at the first n places: base + sign * its latent variables."""
     cdef Index m, q
-    cdef double x, reach = 0.0
+    for q in range(WHOLE(n)):
+        odds[q] = base
     for m in range(n_latent):
-        if a[m + 1] != 0.0:
-            break
-    else:
-        m = 0
-    # The first latent variable that matters comes with the constant.
-    base *= sign
-    if n_latent:
-        x = sign * a[m + 1]
-        for q in range(n):
-            odds[q] = base + x * v[m * n_nodes + q]
-    else:
-        for q in range(n):
-            odds[q] = base
-    for m in range(m + 1, n_latent):
-        x = sign * a[m + 1]
-        if x != 0.0:
-            for q in range(n):
-                odds[q] += x * v[m * n_nodes + q]
-    for q in range(n):
-        reach = odds[q] if odds[q] > reach else reach
-    return reach
+        if a[m] != 0.0:
+            add_scaled(odds, sign * a[m], v + m * stride, n)
 
 
 cdef inline void bernoulli_rows(
@@ -92,97 +181,147 @@ cdef inline void bernoulli_rows(
 ) noexcept nogil:
     """Add the rows' log densities to the log posterior; with derivatives as ``evaluate_rows``."""
     cdef const Level *lev = &g.level[2]
-    cdef Index R = lev.n_nodes, n2 = lev.n_latent, width = g.n_latent + 1
+    cdef Index R = lev.places, begin = lev.first[unit], end = lev.first[unit + 1], i, q
+    cdef const double *a = w.linear + (begin - top_row) * g.n_latent
+    cdef const double *odds = w.odds + (begin - top_row)
+    cdef double most = w.most, x, path = 0.0
+    for q in range(WHOLE(R)):
+        w.f[q] = 1.0
+    if g.bernoulli[unit] == ALL_ALIKE:
+        path = on_path(g, w, a)
+    elif g.bernoulli[unit] == OWN_ALIKE:
+        most = 0.0
+        for i in range(end - begin):
+            x = w.base[begin - top_row + i] + on_path(g, w, a + i * g.n_latent)
+            w.row_factor[i] = exp((1.0 - 2.0 * g.y[begin + i]) * x)
+            most = fabs(x) if fabs(x) > most else most
+        odds = w.row_factor
+    if not (
+        g.bernoulli[unit] >= OWN_ALIKE and most <= FARTHEST
+        and separable_rows(g, w, unit, a, odds, path, most)
+    ):
+        rows_one_by_one(g, w, unit, top_row)
+    take_logarithms(w.log_posterior[2], w.f, R)
+
+
+cdef inline void multiply_rows(
+    Out product, In base, In y, In up, Index n_rows, Index n
+) noexcept nogil:
+    """Multiply by 1 + odds of several rows, keeping a vector of products at hand."""
+    cdef Index q, i, lane
+    cdef double x[8]
+    cdef const double *factor
+    n = WHOLE(n)
+    q = 0
+    while q < n:
+        for lane in range(LANES):
+            x[lane] = product[q + lane]
+        for i in range(n_rows):
+            factor = up + <Index>y[i] * n + q
+            for lane in range(LANES):
+                x[lane] *= 1.0 + base[i] * factor[lane]
+        for lane in range(LANES):
+            product[q + lane] = x[lane]
+        q += LANES
+
+
+cdef inline bint separable_rows(
+    const Model *g, Work *w, Index unit, const double *a, const double *odds, double path,
+    double most
+) noexcept nogil:
+    """Rows of one predictor in the latent variables: their odds times those of the nodes.
+
+    ``a`` are its coefficients, ``path`` is what the levels above add, ``most`` the largest
+    logarithm of ``odds``. Returns False, with nothing done, if a factor could overflow.
+    """
+    cdef const Level *lev = &g.level[2]
+    cdef Index R = lev.places, begin = lev.first[unit], end = lev.first[unit + 1], i, at_once
+    cdef double *product = w.f
+    cdef double *up = w.nu      # factors of the nodes: for a failure, then for a success
+    cdef double *f2
+    cdef double reach, bound = 0.0
+    fill_odds(up, a, w.v[2], lev.n_latent, R, R, path, 1.0)
+    scale(up + R, -1.0, up, R)
+    reach = largest(up, 2 * R)
+    if reach > FARTHEST:
+        return False
+    exponentials(up, R)
+    invert(up + R, up, R)
+    reach += LOG_2 + most
+    if not g.derivatives:
+        # So many rows before the product could overflow.
+        at_once = <Index>(FULLEST / reach)
+        i = begin
+        while True:
+            at_once = at_once if at_once < end - i else end - i
+            multiply_rows(product, odds + (i - begin), g.y + i, up, at_once, R)
+            i += at_once
+            if i == end:
+                return True
+            take_logarithms(w.log_posterior[2], product, R)
+    for i in range(begin, end):
+        bound += reach
+        if bound > FULLEST:
+            take_logarithms(w.log_posterior[2], product, R)
+            bound = reach
+        f2 = w.f2 + (i - begin) * R
+        multiply_derivatives(
+            product, w.f1, f2, odds[i - begin], up + <Index>g.y[i] * R, 1.0 - 2.0 * g.y[i], R
+        )
+        accumulate_plain(g, w, i, w.f1, f2)
+    return True
+
+
+cdef inline void rows_one_by_one(
+    const Model *g, Work *w, Index unit, Index top_row
+) noexcept nogil:
+    """Rows each with a predictor of its own."""
+    cdef const Level *lev = &g.level[2]
+    cdef Index R = lev.places, n2 = lev.n_latent
     cdef Index begin = lev.first[unit], end = lev.first[unit + 1]
-    cdef Index i, m, q, distinct
-    cdef const double *a = w.linear + (begin - top_row) * width
-    cdef const double *v = w.v[2]
-    cdef double *posterior = w.log_posterior[2]
+    cdef Index i, m, q, distinct, whole
+    cdef const double *a
     cdef double *product = w.f
     cdef double *odds = w.f + R
-    cdef double *up = w.nu      # factors of the nodes: for a failure, then for a success
-    cdef double *f1 = w.f1
     cdef double *f2
-    cdef double *base = w.row_factor
-    cdef const double *factor
-    cdef double x, r, reach, bound = 0.0, spread = 0.0, sign, largest = 0.0
-    cdef bint separable = same_coefficients(w, begin - top_row, end - begin, width, n2)
-    for q in range(R):
-        product[q] = 1.0
+    cdef double reach, bound = 0.0, sign, base
+    cdef bint alike_all = g.bernoulli[unit] == ALL_ALIKE
     for i in range(begin, end):
-        a = w.linear + (i - top_row) * width
-        x = a[0]
-        for m in range(n2 + 1, width):
-            x += a[m] * w.v_path[m]
-        # Without a branch, which could not be predicted: y is 0 or 1.
-        base[i - begin] = (1.0 - 2.0 * g.y[i]) * x
-    if separable:
-        spread = fill_odds(odds, a, v, n2, R, R, 0.0, 1.0)
-        for q in range(R):
-            spread = -odds[q] if -odds[q] > spread else spread
-        for i in range(end - begin):
-            x = fabs(base[i])
-            largest = x if x > largest else largest
-        separable = spread <= FARTHEST and largest <= FARTHEST
-    if separable:
-        for q in range(R):
-            up[q] = exp(odds[q])
-        for q in range(R):
-            up[R + q] = 1.0 / up[q]
-        for i in range(end - begin):
-            base[i] = exp(base[i])
-    for i in range(begin, end):
-        a = w.linear + (i - top_row) * width
+        # Rows that are alike have their coefficients in the first.
+        a = w.linear + ((begin if alike_all else i) - top_row) * g.n_latent
         sign = 1.0 - 2.0 * g.y[i]
-        distinct = R
-        if separable:
-            reach = largest + spread
-        else:
-            distinct = lev.period
-            for m in range(1, n2):
-                if a[m] != 0.0:
-                    distinct = R
-            # The base has its sign already.
-            reach = fill_odds(odds, a, v, n2, R, distinct, sign * base[i - begin], sign)
-            if reach > FARTHEST:
-                # ln(1 + exp(x)) is x so far out: take the rest off at once.
-                repeat(odds, distinct, R)
+        distinct = lev.period
+        for m in range(n2 - 1):
+            if a[m] != 0.0:
                 distinct = R
-                for q in range(R):
-                    if odds[q] > FARTHEST:
-                        posterior[q] -= odds[q] - FARTHEST
-                        odds[q] = FARTHEST
-                reach = FARTHEST
-            for q in range(distinct):
-                odds[q] = exp(odds[q])
+        # In whole vectors; the last may reach into the next period.
+        whole = (distinct + LANES - 1) & -LANES
+        if whole >= R:
+            distinct = whole = R
+        base = sign * (w.base[i - top_row] + on_path(g, w, a))
+        fill_odds(odds, a, w.v[2], n2, R, whole, base, sign)
+        reach = largest(odds, whole)
+        reach = reach if reach > 0.0 else 0.0
+        if reach > FARTHEST:
+            # ln(1 + exp(x)) is x so far out: take the rest off at once.
+            repeat(odds, distinct, R)
+            distinct = whole = R
+            for q in range(R):
+                if odds[q] > FARTHEST:
+                    w.log_posterior[2][q] -= odds[q] - FARTHEST
+                    odds[q] = FARTHEST
+            reach = FARTHEST
+        exponentials(odds, whole)
         bound += LOG_2 + reach
         if bound > FULLEST:
-            take_logarithms(posterior, product, R)
+            take_logarithms(w.log_posterior[2], product, R)
             bound = LOG_2 + reach
-        if separable:
-            x = base[i - begin]
-            factor = up + <Index>g.y[i] * R
-            if not g.derivatives:
-                for q in range(R):
-                    product[q] *= 1.0 + x * factor[q]
-                continue
-            for q in range(R):
-                odds[q] = x * factor[q]
-        if not g.derivatives:
-            repeat(odds, distinct, R)
-            for q in range(R):
-                product[q] *= 1.0 + odds[q]
-            continue
-        f2 = w.f2 + (i - begin) * R
-        for q in range(distinct):
-            x = 1.0 / (1.0 + odds[q])
-            r = odds[q] * x
-            f1[q] = -sign * r
-            f2[q] = -r * x
+        if g.derivatives:
+            f2 = w.f2 + (i - begin) * R
+            derivatives_of_odds(w.f1, f2, odds, sign, whole)
+            repeat(w.f1, distinct, R)
+            repeat(f2, distinct, R)
         repeat(odds, distinct, R)
-        repeat(f1, distinct, R)
-        repeat(f2, distinct, R)
-        for q in range(R):
-            product[q] *= 1.0 + odds[q]
-        accumulate_row(g, w, i, i - begin, f1, g.entry_start[begin])
-    take_logarithms(posterior, product, R)
+        multiply_odds(product, 1.0, odds, R)
+        if g.derivatives:
+            accumulate_plain(g, w, i, w.f1, f2)

@@ -1,4 +1,4 @@
-# cython: language_level=3
+# cython: language_level=3, cdivision=True
 """A block of rows whose densities are computed together, and the codes of families and links.
 
 Codes are those of ``gllamm_cli.model.families``; the kind of a row is

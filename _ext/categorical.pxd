@@ -1,4 +1,4 @@
-# cython: language_level=3
+# cython: language_level=3, cdivision=True
 """Ordinal responses and choice sets."""
 
 from libc.math cimport INFINITY, exp, expm1, isfinite, log, log1p

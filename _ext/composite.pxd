@@ -1,4 +1,4 @@
-# cython: language_level=3
+# cython: language_level=3, cdivision=True
 """Composite links: likelihoods whose mean is a weighted sum of the means of several rows."""
 
 from libc.math cimport exp, log, log1p

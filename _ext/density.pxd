@@ -1,4 +1,4 @@
-# cython: language_level=3
+# cython: language_level=3, cdivision=True
 """Log densities of a block of rows: which loop serves which family and link.
 
 A row's log density depends on its linear predictor nu and on auxiliary

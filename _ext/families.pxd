@@ -1,4 +1,4 @@
-# cython: language_level=3
+# cython: language_level=3, cdivision=True
 """Families: log densities of rows and their derivatives in the predictors.
 
 The pairs of family and link in daily use have loops of their own, written so

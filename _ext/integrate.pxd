@@ -1,4 +1,4 @@
-# cython: language_level=3
+# cython: language_level=3, cdivision=True
 """One unit of any level, integrated over its latent variables.
 
 What is computed
@@ -38,13 +38,19 @@ are constant within a node.
 """
 
 from libc.math cimport INFINITY, exp, isfinite, log, sqrt
-from libc.string cimport memset
+from libc.string cimport memcpy, memset
 
-from model cimport Index, Level, Model, Work, entry_size, first_below, first_entry, moment_size
-from moments cimport (
-    collapse_entries, collapse_moments, expand_entries, moments_of_entries, own_moments,
+from lanes cimport (
+    WHOLE, In, Out, add_scaled, dot, exponentials, largest, multiply, scale,
 )
-from predictor cimport linear_coefficients
+from model cimport Index, Level, Model, Work, entry_size, first_below, first_entry, moment_size
+from bernoulli cimport ALL_ALIKE, fill_row_odds
+from fixed cimport evaluate_fixed
+from moments cimport (
+    collapse_entries, collapse_moments, expand_entries, moments_of_columns, moments_of_entries,
+    own_moments,
+)
+from predictor cimport constant_parts, latent_coefficients
 from rows cimport evaluate_rows
 
 
@@ -93,41 +99,58 @@ cdef inline void place_nodes(
 ) noexcept nogil:
     """All nodes of a level-2 unit: ``w.v`` and the log weights with the adaptive factor."""
     cdef const Level *lev = &g.level[2]
-    cdef Index R = lev.n_nodes, n = lev.n_latent, i, j, q
-    cdef double base, shift, scale, factor, x
+    cdef Index R = lev.places, n = lev.n_latent, i, j, q
+    cdef double base, factor
+    cdef const double *weight = lev.log_weight + unit * lev.log_weight_stride
     cdef const double *mix
     cdef double *v
     cdef double *e
-    base = log_scales(lev, unit)
-    for q in range(R):
-        log_weight[q] = lev.log_weight[unit * lev.log_weight_stride + q] + base
+    for q in range(lev.n_nodes):
+        log_weight[q] = weight[q]
+    for q in range(lev.n_nodes, R):
+        log_weight[q] = weight[lev.n_nodes - 1]
+    if lev.shift == NULL:
+        if n:
+            memcpy(w.v[2], lev.place, n * R * sizeof(double))
+        return
+    add_constant(log_weight, log_scales(lev, unit), lev.half_square, R)
     i = n
     while i > 0:
         i -= 1
         v = w.v[2] + i * R
-        if lev.shift == NULL:
-            for q in range(R):
-                v[q] = lev.node[q * n + i]
-            continue
         e = w.e + i * R
-        shift = lev.shift[unit * n + i]
-        scale = lev.scale[unit * n + i]
         mix = lev.mix + (unit * n + i) * g.n_latent
         base = 0.0
         for j in range(n, g.n_latent):
             base += mix[j] * w.e_path[j + 1]
-        for q in range(R):
-            e[q] = shift + scale * lev.node[q * n + i]
-        for q in range(R):
-            v[q] = e[q] + base
+        move(e, v, lev.shift[unit * n + i], lev.scale[unit * n + i], base, lev.place + i * R, R)
         for j in range(i + 1, n):
             factor = mix[j]
             if factor != 0.0:
-                for q in range(R):
-                    v[q] += factor * w.e[j * R + q]
-        for q in range(R):
-            x = lev.node[q * n + i]
-            log_weight[q] += 0.5 * (x * x - v[q] * v[q])
+                add_scaled(v, factor, w.e + j * R, R)
+        subtract_half_square(log_weight, v, R)
+
+
+cdef inline void add_constant(Out out, double x, In f, Index n) noexcept nogil:
+    cdef Index q
+    for q in range(WHOLE(n)):
+        out[q] += x + f[q]
+
+
+cdef inline void move(
+    Out e, Out v, double shift, double scale, double base, In x, Index n
+) noexcept nogil:
+    """Placed innovations e of standard nodes x, and what they contribute to v."""
+    cdef Index q
+    for q in range(WHOLE(n)):
+        e[q] = shift + scale * x[q]
+        v[q] = e[q] + base
+
+
+cdef inline void subtract_half_square(Out out, In v, Index n) noexcept nogil:
+    cdef Index q
+    for q in range(WHOLE(n)):
+        out[q] -= 0.5 * v[q] * v[q]
 
 
 cdef inline double normalise(double *log_posterior, Index n) noexcept nogil:
@@ -149,49 +172,82 @@ cdef inline double normalise(double *log_posterior, Index n) noexcept nogil:
     return largest + log(total)
 
 
+cdef inline double normalise_places(double *log_posterior, Index n, Index places) noexcept nogil:
+    """The same for n nodes in whole vectors; what repeats the last node gets no weight."""
+    cdef double most = largest(log_posterior, places), total = 0.0, x
+    cdef Index q
+    if not isfinite(most):
+        for q in range(places):
+            log_posterior[q] = 0.0
+        return -INFINITY
+    subtract_constant(log_posterior, most, places)
+    exponentials(log_posterior, places)
+    for q in range(n, places):
+        log_posterior[q] = 0.0
+    for q in range(WHOLE(places)):
+        total += log_posterior[q]
+    x = 1.0 / total
+    for q in range(WHOLE(places)):
+        log_posterior[q] *= x
+    return most + log(total)
+
+
+cdef inline void subtract_constant(Out out, double x, Index n) noexcept nogil:
+    cdef Index q
+    for q in range(WHOLE(n)):
+        out[q] -= x
+
+
 cdef inline void node_scores(const Model *g, Work *w, Index unit) noexcept nogil:
     """Scores at each node of a level-2 unit, (parameters, nodes), from the column scores."""
     cdef const Level *lev = &g.level[2]
-    cdef Index R = lev.n_nodes, n2 = lev.n_latent
+    cdef Index R = lev.places, n2 = lev.n_latent
     cdef Index c, k, m, d, q
-    cdef const double *column_score
-    cdef const double *v
     cdef double *out
-    cdef double factor
+    cdef const double *column_score
     for c in range(g.n_columns):
         column_score = w.column_score + c * R
         for k in range(g.pair_start[c], g.pair_start[c + 1]):
             m = g.pair_latent[k]
             out = w.score[2] + k * R
             if 1 <= m <= n2:
-                v = w.v[2] + (m - 1) * R
-                for q in range(R):
-                    out[q] = column_score[q] * v[q]
+                multiply(out, column_score, w.v[2] + (m - 1) * R, R)
             else:
-                factor = w.v_path[m]
-                for q in range(R):
-                    out[q] = column_score[q] * factor
-    for d in range(g.n_aux):
-        for q in range(R):
-            w.score[2][(g.n_pairs + d) * R + q] = w.column_score[(g.n_columns + d) * R + q]
-    for d in range(g.n_pairs + g.n_aux, g.n_parameters):
-        for q in range(R):
-            w.score[2][d * R + q] = 0.0
+                scale(out, w.v_path[m], column_score, R)
+    memcpy(
+        w.score[2] + g.n_pairs * R, w.column_score + g.n_columns * R, g.n_aux * R * sizeof(double)
+    )
+    memset(
+        w.score[2] + (g.n_pairs + g.n_aux) * R, 0,
+        (g.n_parameters - g.n_pairs - g.n_aux) * R * sizeof(double),
+    )
     for d in range(lev.n_odds):
-        for q in range(R):
-            w.score[2][(lev.odds + d) * R + q] = lev.odds_score[
-                unit * lev.odds_stride + q * lev.n_odds + d
-            ]
+        out = w.score[2] + (lev.odds + d) * R
+        for q in range(lev.n_nodes):
+            out[q] = lev.odds_score[unit * lev.odds_stride + q * lev.n_odds + d]
+
+
+cdef inline void centre(Out row, double mean, In root, Index n) noexcept nogil:
+    """Deviations from the mean, times square roots of weights."""
+    cdef Index q
+    for q in range(WHOLE(n)):
+        row[q] = (row[q] - mean) * root[q]
+
+
+cdef inline void square_roots(Out out, double weight, In p, Index n) noexcept nogil:
+    cdef Index q
+    for q in range(WHOLE(n)):
+        out[q] = sqrt(weight * p[q])
 
 
 cdef inline void add_cross_products(
-    double *out, const double *rows, Index K, Index R
+    Out out, In rows, Index K, Index places
 ) noexcept nogil:
     """Add the products of rows (K, R) with each other to the lower triangle of ``out`` (K, K).
 
     Four by two at a time: each number that is fetched serves several products.
     """
-    cdef Index k = 0, h, q
+    cdef Index k = 0, h, q, R = WHOLE(places)
     cdef const double *a
     cdef const double *b
     cdef double t0, t1, t2, t3, u0, u1, u2, u3
@@ -243,37 +299,32 @@ cdef inline double integrate_rows(
     triangle) are added to, times the unit's weight.
     """
     cdef const Level *lev = &g.level[2]
-    cdef Index R = lev.n_nodes, K = g.n_parameters
-    cdef Index q, k
+    cdef Index R = lev.places, K = g.n_parameters, k
     cdef double value, mean, weight = lev.weight[unit]
     cdef double *p = w.log_posterior[2]
     cdef double *row
     place_nodes(g, w, unit, p)
     if g.derivatives:
         memset(w.column_score, 0, (g.n_columns + g.n_aux) * R * sizeof(double))
+        if g.by_columns:
+            memset(w.column_second, 0, g.n_column_pairs * R * sizeof(double))
     evaluate_rows(g, w, unit, top_row)
-    value = normalise(p, R)
+    value = normalise_places(p, lev.n_nodes, R)
     if g.moments:
-        own_moments(g, w, 2, p, w.v[2], 1, R)
+        own_moments(g, w, 2, p, w.v[2], R, 1, R)
     if not g.derivatives:
         return value
     node_scores(g, w, unit)
+    square_roots(w.weighted, weight, p, R)
     for k in range(K):
         row = w.score[2] + k * R
-        mean = 0.0
-        for q in range(R):
-            mean += p[q] * row[q]
+        mean = dot(p, row, R)
         score[k] += weight * mean
-        for q in range(R):
-            row[q] -= mean
-    if R > 1:
-        for q in range(R):
-            w.weighted[q] = sqrt(weight * p[q])
-        for k in range(K):
-            row = w.score[2] + k * R
-            for q in range(R):
-                row[q] *= w.weighted[q]
+        centre(row, mean, w.weighted, R)
+    if lev.n_nodes > 1:
         add_cross_products(spread, w.score[2], K, R)
+    if g.by_columns:
+        moments_of_columns(g, w, p, weight)
     moments_of_entries(g, w, unit, p, weight)
     return value
 
@@ -330,7 +381,7 @@ cdef inline double integrate(
                 ]
     value = normalise(p, R)
     if g.moments:
-        own_moments(g, w, level, p, v, n, 1)
+        own_moments(g, w, level, p, v, R, n, 1)
         collapse_moments(g, w, level, unit, p, v)
     if not g.derivatives:
         return value
@@ -355,14 +406,39 @@ cdef inline double integrate(
     return value
 
 
-cdef inline void evaluate_cluster(
-    const Model *g, Work *w, Index cluster, double *log_likelihood, double *score, double *hessian
+cdef inline void prepare_rows(
+    const Model *g, Work *w, Index first_cluster, Index last_cluster
 ) noexcept nogil:
-    """One top-level cluster: its weighted log likelihood; adds to score and Hessian."""
+    """What rows of some top-level clusters contribute whatever the latent variables."""
+    cdef const Level *lev = &g.level[2]
+    cdef Index begin = first_below(g, g.n_levels, first_cluster, 1)
+    cdef Index end = first_below(g, g.n_levels, last_cluster, 1), unit, row
+    constant_parts(g, w, begin, end)
+    if g.bernoulli == NULL:
+        latent_coefficients(g, w, begin, end, begin)
+        return
+    fill_row_odds(g, w, begin, end)
+    for unit in range(
+        first_below(g, g.n_levels, first_cluster, 2), first_below(g, g.n_levels, last_cluster, 2)
+    ):
+        row = lev.first[unit]
+        # Where rows are alike the first tells all.
+        latent_coefficients(
+            g, w, row, row + 1 if g.bernoulli[unit] == ALL_ALIKE else lev.first[unit + 1], begin
+        )
+
+
+cdef inline void evaluate_cluster(
+    const Model *g, Work *w, Index cluster, Index block_row, double *log_likelihood,
+    double *score, double *hessian
+) noexcept nogil:
+    """One top-level cluster: its weighted log likelihood; adds to score and Hessian.
+
+    ``block_row`` is the first row of its block, which ``prepare_rows`` has prepared.
+    """
     cdef Index top = g.n_levels, t
     cdef Index begin = first_below(g, top, cluster, 1)
     cdef Index end = first_below(g, top, cluster + 1, 1)
-    linear_coefficients(g, w, begin, end)
     if g.derivatives:
         w.row_out[top] = w.row_moments[top + 1]
     if g.moments:
@@ -371,7 +447,17 @@ cdef inline void evaluate_cluster(
                 g.level[t].moments + first_below(g, top, cluster, t) * moment_size(g, t, top)
             )
     log_likelihood[cluster] = g.level[top].weight[cluster] * integrate(
-        g, w, top, cluster, begin, score, hessian
+        g, w, top, cluster, block_row, score, hessian
     )
-    if g.derivatives:
+    if g.derivatives and not (g.by_columns and g.n_channels == 0):
         expand_entries(g, w, w.row_moments[top + 1], begin, end, hessian)
+
+
+cdef inline void evaluate_fixed_unit(
+    const Model *g, Work *w, Index unit, double *log_likelihood, double *score, double *hessian
+) noexcept nogil:
+    """The same for a unit of rows without latent variables."""
+    cdef const Level *lev = &g.level[2]
+    log_likelihood[unit] = lev.weight[unit] * evaluate_fixed(
+        g, w, lev.first[unit], lev.first[unit + 1], lev.weight[unit], score, hessian
+    )

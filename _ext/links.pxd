@@ -1,4 +1,4 @@
-# cython: language_level=3
+# cython: language_level=3, cdivision=True
 """Links: the mean as a function of the linear predictor, and logarithms of probabilities.
 
 A new link is added here: in ``mean`` and, if its means are probabilities and

@@ -1,4 +1,4 @@
-# cython: language_level=3
+# cython: language_level=3, cdivision=True
 """The arrays of a model, the scratch space of a thread, and how both are indexed.
 
 A row's density depends on its linear predictor and on up to three *auxiliary
@@ -10,6 +10,8 @@ Rows whose density depends on each other's predictors (choice sets) form a
 group. An *entry* is a pair of rows of one group, (i, j) with j <= i; a row
 outside groups has the single entry (i, i). Second derivatives live on entries.
 """
+
+from lanes cimport LANES
 
 ctypedef Py_ssize_t Index
 
@@ -34,6 +36,10 @@ cdef struct Level:
     const long long *first  # (n_units + 1): subunits of unit j are first[j]..first[j+1]
     const double *weight    # (n_units)
     const double *node      # (n_nodes, n_latent) standard nodes or locations
+    # Level 2 only: nodes in vectors. Places beyond n_nodes repeat the last node and get no weight.
+    Index places            # n_nodes rounded up to whole vectors
+    const double *place     # (n_latent, places) standard nodes
+    const double *half_square       # (places): sum of squares / 2
     Index period            # the last latent variable's nodes repeat after so many
     const double *log_weight        # (n_nodes), or (n_units, n_nodes)
     Index log_weight_stride         # 0, or n_nodes
@@ -66,6 +72,7 @@ cdef struct Model:
     const double *row_weight
     const double *offset
     const double *gamma_terms
+    bint fixed              # no latent variables and one level: see fixed.pxd
     const long long *row_start    # CSR of the design columns
     const int *column
     const double *value
@@ -76,9 +83,18 @@ cdef struct Model:
     const double *portion
     const double *part_weight
     const unsigned char *bernoulli  # (level-2 units): see bernoulli.pxd; NULL if not used
+    Index largest_block             # rows
     const long long *pair_start   # pairs of column c: pair_start[c]..pair_start[c+1]
     const int *pair_latent
     const double *coefficient     # h
+    # The pair with latent variable 0, if any, comes first in a column: its coefficient (0
+    # without), and the pair after it.
+    const double *fixed_coefficient
+    const long long *latent_start
+    # Second derivatives summed over rows by pairs of columns, see moments.pxd; else by rows.
+    bint by_columns
+    Index n_column_pairs    # pairs of columns that are nonzero in the same row
+    const int *column_pair  # number of such a pair, packed by columns
     # Auxiliary predictors in use: n_channels of them.
     Index n_channels
     int channel[CHANNELS]               # LOG_SCALE, LOWER or UPPER
@@ -96,8 +112,14 @@ cdef struct Model:
 
 cdef struct Work:
     # Scratch of one thread. Arrays indexed by level where each level needs its own.
-    double *linear          # (rows of a top cluster, 1 + n_latent)
-    double *column_moments  # (pairs of columns, packed; pairs of latent variables, packed)
+    # At level 2 "nodes" means its places.
+    double *base            # (rows of a block) linear predictor, constant part
+    double *linear          # (rows of a block, n_latent) coefficients of latent variables
+    double *odds            # (rows of a block), with most: see bernoulli.pxd
+    double most
+    double *column_moments  # (pairs of columns; pairs of latent variables, packed[; LANES])
+    double *column_second   # by_columns: (pairs of columns, nodes)
+    double *latent_products # by_columns: (pairs of latent variables, packed, nodes)
     double *e               # level 2: (n_latent, nodes) placed innovations
     double *row_factor      # (rows of a level-2 unit)
     double *v[MAX_LEVELS]   # level 2: (n_latent, nodes); above: (nodes, n_latent)
@@ -146,7 +168,8 @@ cdef inline Index moment_size(const Model *g, Index level, Index at) noexcept no
 
 
 cdef inline Index column_moments_size(const Model *g) noexcept nogil:
-    return packed(g.n_columns) * packed(g.n_latent + 1)
+    cdef Index size = packed(g.n_latent + 1)
+    return g.n_column_pairs * size * LANES if g.by_columns else packed(g.n_columns) * size
 
 
 cdef inline Index first_below(const Model *g, Index level, Index unit, Index target) noexcept nogil:
@@ -183,14 +206,19 @@ cdef inline double *take(double *memory, Index *used, Index n) noexcept nogil:
 cdef inline Index lay_out(const Model *g, Work *w, double *memory) noexcept nogil:
     """Assign the scratch arrays inside ``memory`` (NULL to only count); return doubles needed."""
     cdef Index used = 0, R, level, t, c, K = g.n_parameters, top = g.n_levels
-    cdef Index R2 = g.level[2].n_nodes
+    cdef Index R2 = g.level[2].places
     # A block holds at least one row, and never part of a group.
     cdef Index chunk = CHUNK + R2 * g.largest_group
     cdef Index rows_two = g.largest[2][1]
     cdef Index d = 1 if g.derivatives else 0
 
-    w.linear = take(memory, &used, g.largest[top][1] * (g.n_latent + 1))
+    w.base = take(memory, &used, g.largest_block)
+    w.linear = take(memory, &used, g.largest_block * g.n_latent)
+    w.odds = take(memory, &used, g.largest_block if g.bernoulli != NULL else 0)
     w.column_moments = take(memory, &used, column_moments_size(g) * d)
+    if g.by_columns:
+        w.column_second = take(memory, &used, g.n_column_pairs * R2 * d)
+        w.latent_products = take(memory, &used, packed(g.n_latent + 1) * R2 * d)
     w.e = take(memory, &used, R2 * g.level[2].n_latent)
     w.row_factor = take(memory, &used, rows_two)
     w.v_path = take(memory, &used, g.n_latent + 1)
@@ -208,7 +236,7 @@ cdef inline Index lay_out(const Model *g, Work *w, double *memory) noexcept nogi
     w.weighted = take(memory, &used, R2)
     w.column_score = take(memory, &used, (g.n_columns + g.n_aux) * R2 * d)
     for level in range(2, top + 1):
-        R = g.level[level].n_nodes
+        R = R2 if level == 2 else g.level[level].n_nodes
         w.v[level] = take(memory, &used, R * g.level[level].n_latent)
         w.log_posterior[level] = take(memory, &used, R)
         w.score[level] = take(memory, &used, R * K * d)

@@ -1,4 +1,4 @@
-# cython: language_level=3
+# cython: language_level=3, cdivision=True
 """Posterior moments: of latent variables, and of the derivatives of rows.
 
 The moments of an entry (i, j) at a level are, v being the latent variables up
@@ -16,25 +16,39 @@ the level's own latent variables, which are constant within a node.
 
 from libc.string cimport memset
 
-from model cimport Index, Level, Model, Work, dims, entry_size, first_below, moment_size, packed
+from lanes cimport LANES, add_product, dot, multiply, multiply_by, scale
+from model cimport (
+    Index, Level, Model, Work, column_moments_size, dims, entry_size, first_below, moment_size,
+    packed,
+)
 
 
 cdef inline void own_moments(
     const Model *g, Work *w, Index level, const double *posterior, const double *values,
-    Index stride_node, Index stride_latent
+    Index n_nodes, Index stride_node, Index stride_latent
 ) noexcept nogil:
     """Write first and packed second moments of a unit's own latent variables."""
     cdef Index n = g.level[level].n_latent, i, j, q
     cdef double *out = w.unit_out[level][level]
     cdef double total, total2
+    if level == 2:
+        for i in range(n):
+            multiply(w.weighted, posterior, values + i * n_nodes, n_nodes)
+            total = 0.0
+            for q in range(g.level[2].n_nodes):
+                total += w.weighted[q]
+            out[i] = total
+            for j in range(i + 1):
+                out[n + packed(i) + j] = dot(w.weighted, values + j * n_nodes, n_nodes)
+        return
     for i in range(n):
         total = 0.0
-        for q in range(g.level[level].n_nodes):
+        for q in range(n_nodes):
             total += posterior[q] * values[q * stride_node + i * stride_latent]
         out[i] = total
         for j in range(i + 1):
             total2 = 0.0
-            for q in range(g.level[level].n_nodes):
+            for q in range(n_nodes):
                 total2 += (
                     posterior[q]
                     * values[q * stride_node + i * stride_latent]
@@ -43,12 +57,28 @@ cdef inline void own_moments(
             out[n + packed(i) + j] = total2
 
 
-cdef inline double dot(const double *p, const double *f, Index n) noexcept nogil:
-    cdef Index q
-    cdef double total = 0.0
-    for q in range(n):
-        total += p[q] * f[q]
-    return total
+cdef inline void moments_of_columns(
+    const Model *g, Work *w, const double *p, double weight
+) noexcept nogil:
+    """Add a unit's E[f'' v v'], summed over its rows by pairs of columns, to the block's.
+
+    Whole vectors of nodes are added; ``expand_columns`` adds up what is in them.
+    """
+    cdef Index R = g.level[2].places, n = packed(g.n_latent + 1), m, h, s, c
+    cdef double *products = w.latent_products
+    scale(products, weight, p, R)
+    for m in range(1, g.n_latent + 1):
+        multiply(products + packed(m) * R, products, w.v[2] + (m - 1) * R, R)
+        for h in range(1, m + 1):
+            multiply(
+                products + (packed(m) + h) * R, products + packed(m) * R, w.v[2] + (h - 1) * R, R
+            )
+    for c in range(g.n_column_pairs):
+        for s in range(n):
+            add_product(
+                w.column_moments + (c * n + s) * LANES, w.column_second + c * R,
+                products + s * R, R,
+            )
 
 
 cdef inline void moments_of_entries(
@@ -56,27 +86,31 @@ cdef inline void moments_of_entries(
 ) noexcept nogil:
     """Moments of the entries of a level-2 unit given the levels above, times its weight."""
     cdef const Level *lev = &g.level[2]
-    cdef Index R = lev.n_nodes, n2 = lev.n_latent, size = entry_size(g, 2)
+    cdef Index R = lev.places, n2 = lev.n_latent, size = entry_size(g, 2)
     cdef Index begin = lev.first[unit], end = lev.first[unit + 1]
     cdef Index first = g.entry_start[begin], n = g.entry_start[end] - first
-    cdef Index i, q, m, h, t, s, c, last
+    cdef Index i, m, h, t, s, c, last
     cdef double *out = w.row_out[2]
     cdef double *pv = w.weighted
     if g.n_channels:
         memset(out, 0, n * size * sizeof(double))
+    elif g.by_columns:
+        return
     for m in range(n2 + 1):
-        for h in range(m + 1):
-            for q in range(R):
-                pv[q] = weight * p[q]
-                if m > 0:
-                    pv[q] *= w.v[2][(m - 1) * R + q]
-                if h > 0:
-                    pv[q] *= w.v[2][(h - 1) * R + q]
+        for h in range(0 if g.by_columns else m + 1):
+            scale(pv, weight, p, R)
+            if m > 0:
+                multiply_by(pv, w.v[2] + (m - 1) * R, R)
+            if h > 0:
+                multiply_by(pv, w.v[2] + (h - 1) * R, R)
             for i in range(n):
                 out[i * size + packed(m) + h] = dot(pv, w.f2 + i * R, R)
+        if g.n_channels == 0:
+            continue
+        scale(pv, weight, p, R)
+        if m > 0:
+            multiply_by(pv, w.v[2] + (m - 1) * R, R)
         for t in range(g.n_channels):
-            for q in range(R):
-                pv[q] = weight * p[q] * (w.v[2][(m - 1) * R + q] if m > 0 else 1.0)
             for i in range(end - begin):
                 # The last entry of a row is its own.
                 last = g.entry_start[begin + i + 1] - 1 - first
@@ -85,8 +119,7 @@ cdef inline void moments_of_entries(
                 )
     if g.n_channels == 0:
         return
-    for q in range(R):
-        pv[q] = weight * p[q]
+    scale(pv, weight, p, R)
     for i in range(end - begin):
         last = g.entry_start[begin + i + 1] - 1 - first
         out = w.row_out[2] + last * size + packed(n2 + 1) + g.n_channels * (n2 + 1)
@@ -202,28 +235,44 @@ cdef inline void add_column_moments(
 
 cdef inline void expand_columns(const Model *g, Work *w, double *hessian) noexcept nogil:
     """Add the moments of pairs of columns to their coefficients, and forget them."""
-    cdef Index K = g.n_parameters, size = packed(g.n_latent + 1), c, d, m, h, s
-    cdef long long k, l_
-    cdef double *moment = w.column_moments
-    cdef bint empty
+    cdef Index size = packed(g.n_latent + 1), c, d, s, lane, number
+    cdef double *moment
+    cdef double total
     for c in range(g.n_columns):
         for d in range(c + 1):
-            empty = True
+            if not g.by_columns:
+                expand_columns_pair(
+                    g, c, d, w.column_moments + (packed(c) + d) * size, hessian
+                )
+                continue
+            number = g.column_pair[packed(c) + d]
+            if number < 0:
+                continue
+            moment = w.column_moments + number * size * LANES
             for s in range(size):
-                empty = empty and moment[s] == 0.0
-            if not empty:
-                for k in range(g.pair_start[c], g.pair_start[c + 1]):
-                    m = g.pair_latent[k]
-                    for l_ in range(g.pair_start[d], g.pair_start[d + 1]):
-                        if l_ > k:
-                            break
-                        h = g.pair_latent[l_]
-                        # Pairs are sorted by column: l_ <= k is the lower triangle.
-                        hessian[k * K + l_] += (
-                            moment[packed(m) + h] if m >= h else moment[packed(h) + m]
-                        )
-                memset(moment, 0, size * sizeof(double))
-            moment += size
+                total = 0.0
+                for lane in range(LANES):
+                    total += moment[s * LANES + lane]
+                # What is written has been read.
+                moment[s] = total
+            expand_columns_pair(g, c, d, moment, hessian)
+    memset(w.column_moments, 0, column_moments_size(g) * sizeof(double))
+
+
+cdef inline void expand_columns_pair(
+    const Model *g, Index c, Index d, const double *moment, double *hessian
+) noexcept nogil:
+    """Add the moments of one pair of columns, d <= c, to their coefficients."""
+    cdef Index K = g.n_parameters, m, h
+    cdef long long k, l_
+    for k in range(g.pair_start[c], g.pair_start[c + 1]):
+        m = g.pair_latent[k]
+        for l_ in range(g.pair_start[d], g.pair_start[d + 1]):
+            if l_ > k:
+                break
+            h = g.pair_latent[l_]
+            # Pairs are sorted by column: l_ <= k is the lower triangle.
+            hessian[k * K + l_] += moment[packed(m) + h] if m >= h else moment[packed(h) + m]
 
 
 cdef inline void expand_pair(
@@ -300,7 +349,8 @@ cdef inline void expand_entries(
         for e in range(g.entry_start[i], last):
             j = i - (last - e)
             expand_pair(g, i, j, moments + (e - g.entry_start[begin]) * size, hessian)
-        add_column_moments(g, w, i, moments + (last - g.entry_start[begin]) * size)
+        if not g.by_columns:
+            add_column_moments(g, w, i, moments + (last - g.entry_start[begin]) * size)
         if g.n_channels:
             moment = moments + (last - g.entry_start[begin]) * size
             expand_auxiliary(g, i, moment + head, hessian)

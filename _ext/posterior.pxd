@@ -1,4 +1,4 @@
-# cython: language_level=3
+# cython: language_level=3, cdivision=True
 """Joint posterior weights of the nodes that the units of level 2 see.
 
 A unit of level 2 is integrated at every combination of nodes of the levels
@@ -10,9 +10,10 @@ level l, combination (q_L, ..., q_2) stands in column
 and its posterior weight is the product of the conditional weights of its nodes.
 """
 
-from integrate cimport log_scales, normalise, place_node, place_nodes
+from integrate cimport (
+    log_scales, normalise, normalise_places, place_node, place_nodes, prepare_rows,
+)
 from model cimport Index, Level, Model, Work, first_below
-from predictor cimport linear_coefficients
 from rows cimport evaluate_rows
 
 
@@ -35,7 +36,7 @@ cdef inline double weigh_nodes(
     the combinations with the present nodes of the levels above.
     """
     cdef const Level *lev = &g.level[level]
-    cdef Index R = lev.n_nodes, all = n_combinations(g, g.n_levels)
+    cdef Index R = lev.n_nodes, places = lev.places, all = n_combinations(g, g.n_levels)
     cdef Index inner = n_combinations(g, level - 1), q, c, m, u, s, at
     cdef double *p = w.log_posterior[level]
     cdef double value, widening = log_scales(lev, unit)
@@ -46,10 +47,10 @@ cdef inline double weigh_nodes(
                 at = (unit - first_unit) * all + column + q
                 for m in range(g.n_latent):
                     values[at * g.n_latent + m] = (
-                        w.v[2][m * R + q] if m < lev.n_latent else w.v_path[m + 1]
+                        w.v[2][m * places + q] if m < lev.n_latent else w.v_path[m + 1]
                     )
         evaluate_rows(g, w, unit, top_row)
-        value = normalise(p, R)
+        value = normalise_places(p, R, places)
         for q in range(R):
             weights[(unit - first_unit) * all + column + q] = p[q]
         return value
@@ -75,5 +76,5 @@ cdef inline void weigh_cluster(
     """All level-2 units of one top-level cluster."""
     cdef Index top = g.n_levels
     cdef Index begin = first_below(g, top, cluster, 1)
-    linear_coefficients(g, w, begin, first_below(g, top, cluster + 1, 1))
+    prepare_rows(g, w, cluster, cluster + 1)
     weigh_nodes(g, w, top, cluster, begin, first_unit, 0, weights, values)

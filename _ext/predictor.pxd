@@ -1,46 +1,68 @@
-# cython: language_level=3
+# cython: language_level=3, cdivision=True
 """Linear predictors of rows, affine in the latent variables."""
 
+from lanes cimport add_scaled
 from model cimport Index, Model, Work
 
 
-cdef inline void linear_coefficients(
+cdef inline void constant_parts(
     const Model *g, Work *w, Index begin, Index end
 ) noexcept nogil:
-    """Coefficient of each latent variable (0: constant) in the predictor of rows begin..end."""
-    cdef Index i, m, width = g.n_latent + 1
+    """Linear predictors of rows begin..end of a block at latent variables zero: ``w.base``."""
+    cdef Index i
+    cdef long long z, first = g.row_start[begin], last
+    cdef double x
+    for i in range(begin, end):
+        # Summed here and not in memory, where each sum would wait for the last to be stored.
+        x = g.offset[i]
+        last = g.row_start[i + 1]
+        for z in range(first, last):
+            x += g.value[z] * g.fixed_coefficient[g.column[z]]
+        w.base[i - begin] = x
+        first = last
+
+
+cdef inline void latent_coefficients(
+    const Model *g, Work *w, Index begin, Index end, Index block_row
+) noexcept nogil:
+    """Coefficients of the latent variables in rows begin..end: ``w.linear``."""
+    cdef Index i, m
     cdef long long z, k
     cdef double *a
     for i in range(begin, end):
-        a = w.linear + (i - begin) * width
-        for m in range(width):
+        a = w.linear + (i - block_row) * g.n_latent
+        for m in range(g.n_latent):
             a[m] = 0.0
-        a[0] = g.offset[i]
+        # Latent variables count from 1.
+        a -= 1
         for z in range(g.row_start[i], g.row_start[i + 1]):
-            for k in range(g.pair_start[g.column[z]], g.pair_start[g.column[z] + 1]):
+            for k in range(g.latent_start[g.column[z]], g.pair_start[g.column[z] + 1]):
                 a[g.pair_latent[k]] += g.value[z] * g.coefficient[k]
+
+
+cdef inline double on_path(const Model *g, const Work *w, const double *a) noexcept nogil:
+    """What the present values of latent variables above level 2 add to a predictor."""
+    cdef Index m
+    cdef double x = 0.0
+    for m in range(g.level[2].n_latent, g.n_latent):
+        x += a[m] * w.v_path[m + 1]
+    return x
 
 
 cdef inline void fill_predictors(
     const Model *g, Work *w, Index start, Index stop, Index top_row
 ) noexcept nogil:
     """Linear predictors of rows at all nodes of their level-2 unit."""
-    cdef Index R = g.level[2].n_nodes, n2 = g.level[2].n_latent, width = g.n_latent + 1
-    cdef Index i, m, q
+    cdef Index R = g.level[2].places, i, m, q
     cdef const double *a
-    cdef const double *v = w.v[2]
     cdef double *nu = w.nu
-    cdef double base, x
+    cdef double base
     for i in range(start, stop):
-        a = w.linear + (i - top_row) * width
-        base = a[0]
-        for m in range(n2 + 1, width):
-            base += a[m] * w.v_path[m]
+        a = w.linear + (i - top_row) * g.n_latent
+        base = w.base[i - top_row] + on_path(g, w, a)
         for q in range(R):
             nu[q] = base
-        for m in range(n2):
-            x = a[m + 1]
-            if x != 0.0:
-                for q in range(R):
-                    nu[q] += x * v[m * R + q]
+        for m in range(g.level[2].n_latent):
+            if a[m] != 0.0:
+                add_scaled(nu, a[m], w.v[2] + m * R, R)
         nu += R

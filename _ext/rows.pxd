@@ -1,14 +1,12 @@
-# cython: language_level=3
+# cython: language_level=3, cdivision=True
 """The rows of a level-2 unit: densities at all nodes, by runs of one kind."""
-
-from libc.string cimport memset
 
 from bernoulli cimport bernoulli_rows
 from block cimport COMPOSITE, LINKS, Block
 from density cimport density_block
 from model cimport CHUNK, Index, Level, Model, Work, packed
 from predictor cimport fill_predictors
-from scores cimport accumulate_row
+from scores cimport accumulate_row, clear_auxiliary
 
 
 cdef inline Index run_end(const Model *g, Index start, Index end, Index step) noexcept nogil:
@@ -35,7 +33,7 @@ cdef inline void evaluate_rows(
     second derivatives of the unit's rows.
     """
     cdef const Level *lev = &g.level[2]
-    cdef Index R = lev.n_nodes, begin = lev.first[unit], end = lev.first[unit + 1]
+    cdef Index R = lev.places, begin = lev.first[unit], end = lev.first[unit + 1]
     cdef Index step = CHUNK // R if R < CHUNK else 1
     cdef Index start = begin, stop, i, q, t, s, c, local, entry
     cdef double weight
@@ -74,15 +72,8 @@ cdef inline void evaluate_rows(
             block.fna[c] = w.fna[c] + local
             for s in range(t + 1):
                 block.faa[packed(c) + g.channel[s]] = w.faa[packed(c) + g.channel[s]] + local
-            if g.derivatives and g.mixed:
-                # A density writes only the derivatives in its own predictors.
-                memset(block.fa[c], 0, block.n_rows * R * sizeof(double))
-                memset(block.fna[c], 0, block.n_rows * R * sizeof(double))
-                for s in range(t + 1):
-                    memset(
-                        block.faa[packed(c) + g.channel[s]], 0,
-                        block.n_rows * R * sizeof(double),
-                    )
+        if g.derivatives:
+            clear_auxiliary(g, &block)
         density_block(g.kind[start], &block, g.derivatives)
         for i in range(start, stop):
             weight = g.row_weight[i]

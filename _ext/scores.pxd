@@ -1,24 +1,57 @@
-# cython: language_level=3
-"""First derivatives of a row in its predictors, added to the scores of columns."""
+# cython: language_level=3, cdivision=True
+"""Derivatives of a row in its predictors, added to what is kept for columns."""
 
+from libc.string cimport memset
+
+from block cimport Block
+from lanes cimport add_scaled
 from model cimport Index, Model, Work, packed
 
 
-cdef inline void add_scaled(double *out, double x, const double *f, Index n) noexcept nogil:
-    cdef Index q
-    for q in range(n):
-        out[q] += x * f[q]
+cdef inline void clear_auxiliary(const Model *g, Block *block) noexcept nogil:
+    """Set derivatives in auxiliary predictors to zero where rows of several kinds share them.
+
+    A density writes only those in its own predictors.
+    """
+    cdef Index t, s, c, size = block.n_rows * block.n_nodes * sizeof(double)
+    if not g.mixed:
+        return
+    for t in range(g.n_channels):
+        c = g.channel[t]
+        memset(block.fa[c], 0, size)
+        memset(block.fna[c], 0, size)
+        for s in range(t + 1):
+            memset(block.faa[packed(c) + g.channel[s]], 0, size)
+
+
+cdef inline void accumulate_plain(
+    const Model *g, Work *w, Index i, const double *f1, const double *f2
+) noexcept nogil:
+    """Add the derivatives of a row of weight 1, without auxiliary predictors, to its columns'."""
+    cdef Index R = g.level[2].places
+    cdef long long z, y, begin = g.row_start[i], end = g.row_start[i + 1]
+    cdef const int *numbers
+    for z in range(begin, end):
+        add_scaled(w.column_score + g.column[z] * R, g.value[z], f1, R)
+    if g.by_columns:
+        for z in range(begin, end):
+            # Column numbers ascend in a row.
+            numbers = g.column_pair + packed(g.column[z])
+            for y in range(begin, z + 1):
+                add_scaled(
+                    w.column_second + numbers[g.column[y]] * R, g.value[z] * g.value[y], f2, R
+                )
 
 
 cdef inline void accumulate_row(
     const Model *g, Work *w, Index i, Index local, const double *f1, Index first
 ) noexcept nogil:
-    """Add a row's first derivatives to the column scores; weight what is kept of it.
+    """Add a row's derivatives to those of its columns; weight what is kept of it.
 
     ``local`` is its number within the level-2 unit, ``first`` the unit's first entry.
     """
-    cdef Index R = g.level[2].n_nodes, t, s, c, q
-    cdef long long z, e
+    cdef Index R = g.level[2].places, t, s, c, q
+    cdef long long z, y, e
     cdef double weight = g.row_weight[i]
     cdef double *kept
     for z in range(g.row_start[i], g.row_start[i + 1]):
@@ -30,6 +63,16 @@ cdef inline void accumulate_row(
                 w.column_score + (g.n_columns + g.aux_column[c][z]) * R,
                 weight * g.aux_value[c][z], w.fa[c] + local * R, R,
             )
+    if g.by_columns:
+        kept = w.f2 + (g.entry_start[i] - first) * R
+        for z in range(g.row_start[i], g.row_start[i + 1]):
+            for y in range(g.row_start[i], z + 1):
+                # Column numbers ascend in a row.
+                add_scaled(
+                    w.column_second
+                    + g.column_pair[packed(g.column[z]) + g.column[y]] * R,
+                    weight * g.value[z] * g.value[y], kept, R,
+                )
     if weight == 1.0:
         return
     for e in range(g.entry_start[i], g.entry_start[i + 1]):

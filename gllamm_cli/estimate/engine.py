@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from gllamm_cli._cluster import Kernel
 from gllamm_cli.estimate.adapt import Placement
+from gllamm_cli.estimate.kernel import kernel_class
 from gllamm_cli.estimate.masses import Masses, evaluate_masses
 from gllamm_cli.estimate.threads import available_threads
 from gllamm_cli.model.constraints import Reduction
@@ -100,7 +100,7 @@ class Engine:
             else (len(level.rule.log_weights) - 1) * level.class_design.shape[1]
             for level in design.levels
         ]
-        self._kernel = Kernel(
+        self._kernel = kernel_class()(
             design.kind,
             design.y,
             design.denominator,

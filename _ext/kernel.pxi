@@ -1,8 +1,7 @@
-# cython: language_level=3, boundscheck=False, wraparound=False
-# cython: cdivision=True, initializedcheck=False
 """Log likelihood of nested clusters by quadrature, with score, Hessian and posterior moments.
 
-The compiled module: checks arrays, shares top-level clusters among threads and
+The compiled module, included by ``kernel_*.pyx`` to be compiled for several instruction sets:
+checks arrays, shares top-level clusters among threads and
 adds up. The mathematics is in the headers, from the inside out: ``density``
 (one row), ``integrate`` (one unit), ``moments``; ``model`` holds the arrays.
 
@@ -18,14 +17,16 @@ results do not depend on the number of threads.
 from cython.parallel cimport prange, threadid
 from libc.stdlib cimport calloc, free
 
+from bernoulli cimport kind_of_unit
 from block cimport (
     BINOMIAL, COMPOSITE, GAMMA, GAUSSIAN, LINKS, LOGIT,
     NOMINAL, ORDINAL, SCALED_LOGIT, SCALED_PROBIT,
 )
-from integrate cimport evaluate_cluster
+from integrate cimport evaluate_cluster, evaluate_fixed_unit, prepare_rows
+from lanes cimport LANES
 from model cimport (
     APART, CHANNELS, LOG_SCALE, LOWER, MAX_LEVELS, UPPER, Index, Model, Work, first_below, lay_out,
-    largest_unit, moment_size,
+    largest_unit, moment_size, packed,
 )
 from moments cimport expand_columns
 from posterior cimport n_combinations, weigh_cluster
@@ -95,6 +96,8 @@ cdef class Kernel:
 
     cdef Model model
     cdef const long long[::1] blocks
+    cdef double[::1] fixed_coefficient
+    # Keeps alive what the model points at.
     cdef list keep
 
     def __init__(
@@ -127,7 +130,8 @@ cdef class Kernel:
         self.blocks = blocks
         g.kind = &kind[0]
         kinds = np.asarray(kind)
-        g.mixed = kinds.min() != kinds.max()
+        lowest, highest = kinds.min(), kinds.max()
+        g.mixed = lowest != highest
         g.n_rows = n
         g.y = &y[0]
         g.denominator = &denominator[0]
@@ -145,6 +149,15 @@ cdef class Kernel:
             raise ValueError("pairs do not fit the columns")
         g.pair_start = &pair_start[0]
         g.pair_latent = &pair_latent[0] if g.n_pairs else NULL
+        latent_start = np.array(pair_start[:g.n_columns])
+        for i in range(g.n_columns):
+            if pair_start[i] < pair_start[i + 1] and pair_latent[pair_start[i]] == 0:
+                latent_start[i] += 1
+        first = latent_start
+        self.fixed_coefficient = np.zeros(max(1, g.n_columns))
+        self.keep.append(first)
+        g.latent_start = &first[0] if g.n_columns else NULL
+        g.fixed_coefficient = &self.fixed_coefficient[0]
         g.n_channels = len(auxiliary)
         for i, (channel_, first_, aux_column_) in enumerate(auxiliary):
             channel = channel_
@@ -162,7 +175,7 @@ cdef class Kernel:
                     raise ValueError(f"rows of kind {code} need auxiliary predictor {channel}")
         if composite is not None:
             self.set_composite(composite[0], composite[1], composite[2])
-        elif kinds.max() >= COMPOSITE * LINKS:
+        elif highest >= COMPOSITE * LINKS:
             raise ValueError("composite rows need the parts of their composites")
         g.n_aux = n_aux
         g.n_parameters = g.n_pairs + n_aux
@@ -180,7 +193,6 @@ cdef class Kernel:
             g.level[i + 2].n_nodes = node.shape[0]
             g.level[i + 2].n_latent = node.shape[1]
             g.level[i + 2].node = &node[0, 0] if node.shape[1] else NULL
-            g.level[i + 2].period = period_of_last(np.asarray(node_))
             g.level[i + 2].below = below
             g.level[i + 2].n_odds = n_odds
             g.level[i + 2].odds = g.n_parameters
@@ -192,28 +204,85 @@ cdef class Kernel:
         for i in range(2, g.n_levels + 1):
             for below in range(i):
                 g.largest[i][below] = largest_unit(g, i, below)
-        if product_form and composite is None:
+        g.fixed = (
+            g.n_levels == 2 and g.n_latent == 0 and g.level[2].n_nodes == 1
+            and g.largest_group == 1 and composite is None
+            and g.n_pairs == g.n_columns
+        )
+        for i in range(blocks.shape[0] - 1):
+            n = first_below(g, g.n_levels, blocks[i + 1], 1)
+            n -= first_below(g, g.n_levels, blocks[i], 1)
+            g.largest_block = n if n > g.largest_block else g.largest_block
+        self.set_places(np.asarray(levels[0][2]))
+        self.set_column_pairs()
+        if product_form and composite is None and not g.fixed:
             self.set_bernoulli()
+
+    cdef set_places(self, node):
+        """Lay the nodes of level 2 out in whole vectors; see ``Level``."""
+        cdef Model *g = &self.model
+        cdef const double[:, ::1] place
+        cdef const double[::1] half_square
+        n = len(node)
+        # Without latent variables rows stand in the vectors.
+        g.level[2].places = 1 if g.fixed else (n + LANES - 1) // LANES * LANES
+        padded = np.concatenate([node, np.repeat(node[-1:], g.level[2].places - n, axis=0)])
+        g.level[2].period = period_of_last(padded[:n])
+        half_square = 0.5 * (padded**2).sum(axis=1)
+        place = np.ascontiguousarray(padded.T)
+        self.keep.extend([half_square, place])
+        g.level[2].half_square = &half_square[0]
+        g.level[2].place = &place[0, 0] if g.level[2].n_latent else NULL
+
+    cdef set_column_pairs(self):
+        """Number the pairs of columns that meet in a row, where that saves work.
+
+        Worth it if a unit's rows share pairs: with sums over rows by pairs of columns,
+        posterior moments are taken once for each pair instead of once for each row.
+        """
+        cdef Model *g = &self.model
+        cdef Index i, size = packed(g.n_latent + 1), n_pairs = packed(g.n_columns)
+        cdef Index met = 0, number = 0
+        cdef long long z, y
+        cdef int[::1] column_pair
+        if g.n_levels > 2 or g.largest_group > 1 or g.fixed or not 0 < g.n_columns <= 256:
+            return
+        column_pair = np.full(n_pairs, -1, dtype=np.int32)
+        with nogil:
+            for i in range(g.n_rows):
+                for z in range(g.row_start[i], g.row_start[i + 1]):
+                    for y in range(g.row_start[i], z + 1):
+                        column_pair[packed(g.column[z]) + g.column[y]] = 0
+                met += packed(g.row_start[i + 1] - g.row_start[i])
+        for i in range(n_pairs):
+            if column_pair[i] == 0:
+                column_pair[i] = number
+                number += 1
+        # In vectors of nodes: sums of rows and moments of pairs, or moments of rows (adding up
+        # a vector takes as long as four) and then their products with columns.
+        vectors = g.level[2].places / LANES
+        by_columns = met * vectors + g.level[2].n_units * number * (size + 1) * vectors
+        by_rows = g.n_rows * size * (vectors + 4.0) + met * size
+        if by_columns < by_rows:
+            self.keep.append(column_pair)
+            g.by_columns = True
+            g.n_column_pairs = number
+            g.column_pair = &column_pair[0]
 
     cdef set_bernoulli(self):
         """Mark the level-2 units all of whose rows are binary with a logit link."""
         cdef Model *g = &self.model
-        cdef const unsigned char[::1] marks
-        if not (np.asarray(self.keep[0]) == BINOMIAL * LINKS + LOGIT).any():
+        cdef unsigned char[::1] marks = np.zeros(g.level[2].n_units, dtype=np.uint8)
+        cdef Index unit, found = 0
+        if not g.mixed and g.kind[0] != BINOMIAL * LINKS + LOGIT:
             return
-        plain = (
-            (np.asarray(self.keep[0]) == BINOMIAL * LINKS + LOGIT)
-            & (np.asarray(self.keep[2]) == 1.0)
-            & (np.asarray(self.keep[4]) == 1.0)
-            & (np.asarray(self.keep[1]) * (1.0 - np.asarray(self.keep[1])) == 0.0)
-            & (np.diff(np.asarray(self.keep[9])) == 1)
-        )
-        if not plain.any():
-            return
-        first = np.asarray(<const long long[:g.level[2].n_units + 1]> g.level[2].first)
-        marks = np.minimum.reduceat(plain, first[:-1]).astype(np.uint8)
-        self.keep.append(marks)
-        g.bernoulli = &marks[0]
+        with nogil:
+            for unit in range(g.level[2].n_units):
+                marks[unit] = kind_of_unit(g, unit)
+                found += marks[unit] > 0
+        if found:
+            self.keep.append(marks)
+            g.bernoulli = &marks[0]
 
     cdef set_composite(self, part_, portion_, weight_):
         """Point the model at the parts of composite links."""
@@ -248,6 +317,10 @@ cdef class Kernel:
         if gamma_terms.shape[0] not in (0, g.n_rows) or len(auxiliary) != g.n_channels:
             raise ValueError("auxiliary values do not fit the rows")
         g.coefficient = &coefficient[0] if g.n_pairs else NULL
+        for i in range(g.n_columns):
+            self.fixed_coefficient[i] = (
+                coefficient[g.pair_start[i]] if g.latent_start[i] > g.pair_start[i] else 0.0
+            )
         g.gamma_terms = &gamma_terms[0, 0] if gamma_terms.shape[0] else NULL
         for i, (predictor_, value_) in enumerate(auxiliary):
             channel = g.channel[i]
@@ -331,7 +404,7 @@ cdef class Kernel:
         """
         cdef Model *g = &self.model
         cdef Index top = g.n_levels, K = g.n_parameters, n_blocks = self.blocks.shape[0] - 1
-        cdef Index b, j, t, size, slot
+        cdef Index b, j, t, size, slot, row
         cdef double[:, ::1] moment_view
         cdef const long long[::1] blocks = self.blocks
         cdef list held = []
@@ -377,12 +450,21 @@ cdef class Kernel:
             with nogil:
                 for b in prange(n_blocks, schedule="dynamic", chunksize=1, num_threads=n_threads):
                     w = works + threadid()
+                    row = first_below(g, top, blocks[b], 1)
+                    if not g.fixed:
+                        prepare_rows(g, w, blocks[b], blocks[b + 1])
                     for j in range(blocks[b], blocks[b + 1]):
                         slot = j if cluster_scores else b
-                        evaluate_cluster(
-                            g, w, j, &log_likelihood_view[0], &score_view[slot, 0],
-                            &hessian_view[b, 0],
-                        )
+                        if g.fixed:
+                            evaluate_fixed_unit(
+                                g, w, j, &log_likelihood_view[0], &score_view[slot, 0],
+                                &hessian_view[b, 0],
+                            )
+                        else:
+                            evaluate_cluster(
+                                g, w, j, row, &log_likelihood_view[0], &score_view[slot, 0],
+                                &hessian_view[b, 0],
+                            )
                     if derivatives:
                         expand_columns(g, w, &hessian_view[b, 0])
         finally:

@@ -1,0 +1,92 @@
+# cython: language_level=3, cdivision=True
+"""Rows without latent variables: the model with which estimation starts.
+
+There is one node, so rows lie side by side in the vectors that hold nodes elsewhere, and
+sums over rows need no posterior weights. Each column has a single coefficient.
+"""
+
+from block cimport Block
+from density cimport density_block
+from model cimport CHUNK, Index, Model, Work, packed
+from moments cimport expand_auxiliary
+from scores cimport clear_auxiliary
+
+
+cdef inline void derivatives_of_row(
+    const Model *g, Work *w, Index i, Index local, double weight, double *score, double *hessian
+) noexcept nogil:
+    """Add a row's derivatives, which stand at ``local``, to score and Hessian."""
+    cdef Index K = g.n_parameters, t, s, c
+    cdef long long z, y
+    cdef double first = weight * w.f1[local], second = weight * w.f2[local], x
+    cdef double moment[16]
+    cdef double *row
+    for z in range(g.row_start[i], g.row_start[i + 1]):
+        score[g.column[z]] += first * g.value[z]
+        x = second * g.value[z]
+        row = hessian + g.column[z] * K
+        for y in range(g.row_start[i], z + 1):
+            # Column numbers ascend in a row.
+            row[g.column[y]] += x * g.value[y]
+    for t in range(g.n_channels):
+        c = g.channel[t]
+        moment[t] = weight * w.fna[c][local]
+        for s in range(t + 1):
+            moment[g.n_channels + packed(t) + s] = (
+                weight * w.faa[packed(c) + g.channel[s]][local]
+            )
+        x = weight * w.fa[c][local]
+        for z in range(g.aux_start[c][i], g.aux_start[c][i + 1]):
+            score[g.n_pairs + g.aux_column[c][z]] += x * g.aux_value[c][z]
+        if g.first_derivatives != NULL:
+            g.first_derivatives[i * g.n_channels + t] = x
+    if g.n_channels:
+        expand_auxiliary(g, i, moment, hessian)
+
+
+cdef inline double evaluate_fixed(
+    const Model *g, Work *w, Index begin, Index end, double weight, double *score, double *hessian
+) noexcept nogil:
+    """Log likelihood of rows begin..end; adds to the score and the Hessian's lower triangle."""
+    cdef Index start = begin, stop, i, t, s, c
+    cdef long long z
+    cdef double value = 0.0, nu
+    cdef Block block
+    for c in range(3):
+        block.aux[c] = NULL
+    block.n_nodes = 1
+    block.n_parts = 0
+    block.nu = w.nu
+    block.f = w.f
+    block.f1 = w.f1
+    block.f2 = w.f2
+    while start < end:
+        stop = start
+        while stop < end and stop < start + CHUNK and g.kind[stop] == g.kind[start]:
+            nu = g.offset[stop]
+            for z in range(g.row_start[stop], g.row_start[stop + 1]):
+                nu += g.value[z] * g.coefficient[g.column[z]]
+            w.nu[stop - start] = nu
+            stop += 1
+        block.n_rows = stop - start
+        block.y = g.y + start
+        block.denominator = g.denominator + start
+        block.constant = g.constant + start
+        block.gamma_terms = g.gamma_terms + 3 * start if g.gamma_terms != NULL else NULL
+        block.entry_start = g.entry_start + start
+        for t in range(g.n_channels):
+            c = g.channel[t]
+            block.aux[c] = g.aux[c] + start
+            block.fa[c] = w.fa[c]
+            block.fna[c] = w.fna[c]
+            for s in range(t + 1):
+                block.faa[packed(c) + g.channel[s]] = w.faa[packed(c) + g.channel[s]]
+        if g.derivatives:
+            clear_auxiliary(g, &block)
+        density_block(g.kind[start], &block, g.derivatives)
+        for i in range(start, stop):
+            value += g.row_weight[i] * w.f[i - start]
+            if g.derivatives:
+                derivatives_of_row(g, w, i, i - start, weight * g.row_weight[i], score, hessian)
+        start = stop
+    return value

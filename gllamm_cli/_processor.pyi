@@ -1,0 +1,3 @@
+"""Types of the compiled look at the processor; see ``_ext/processor.pyx``."""
+
+def vector_units() -> list[str]: ...

@@ -1,0 +1,56 @@
+"""The compiled modules; everything else is in ``pyproject.toml``.
+
+The kernel is compiled once for each instruction set that it gains from; ``estimate/kernel.py``
+takes the best one that the processor has.
+"""
+
+import os
+import platform
+from pathlib import Path
+
+from setuptools import Extension, setup
+
+X86 = platform.machine().lower() in ("x86_64", "amd64")
+INSTRUCTIONS = {
+    "portable": [],
+    **(
+        {
+            "avx2": ["-march=x86-64-v3"],
+            "avx512": ["-march=x86-64-v4", "-mprefer-vector-width=512"],
+        }
+        if X86
+        else {}
+    ),
+}
+# Vector exp and log come from libmvec, which GCC calls only under relaxed math. These flags give
+# it that much and no more: NaN and infinities keep their meaning, and nothing is set at link time.
+RELAXED = [
+    "-fno-math-errno",
+    "-fno-trapping-math",
+    "-fno-signed-zeros",
+    "-fassociative-math",
+    "-D__FAST_MATH__",
+]
+HEADERS = sorted(path.as_posix() for path in Path("_ext").glob("*.px[di]"))
+
+
+def kernel(name: str, flags: list[str]) -> Extension:
+    """Return the kernel for one instruction set."""
+    return Extension(
+        f"gllamm_cli._kernel_{name}",
+        [f"_ext/kernel_{name}.pyx"],
+        depends=HEADERS,
+        include_dirs=["_ext"],
+        libraries=["m"],
+        extra_compile_args=["-O3", "-fopenmp", *RELAXED, *flags],
+        extra_link_args=["-fopenmp"],
+    )
+
+
+setup(
+    ext_modules=[
+        *(kernel(name, flags) for name, flags in INSTRUCTIONS.items()),
+        Extension("gllamm_cli._processor", ["_ext/processor.pyx"]),
+    ],
+    options={"build_ext": {"parallel": os.cpu_count()}},
+)

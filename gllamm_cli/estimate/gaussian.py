@@ -140,8 +140,9 @@ class GaussianObjective:
         """Log likelihood; there are no nodes to move."""
         return self.value(point)
 
-    def follow(self, point: FloatArray) -> None:
+    def follow(self, point: FloatArray) -> float:
         """There are no nodes to move."""
+        return 0.0
 
     def restore(self) -> None:
         """There are no nodes to put back."""

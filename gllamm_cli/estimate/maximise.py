@@ -14,8 +14,10 @@ nodes were placed at those parameters. The second lets the parameters go far whe
 the posterior distributions are narrow, so that nodes held are soon useless.
 
 The nodes follow the parameters after each step, roughly: refreshing them
-converges so fast that they are in place long before the parameters are. At the
-end they must be at rest.
+converges so fast that they are in place long before the parameters are. Derivatives
+are computed with the nodes of the step before, together with the moments that
+place the next ones; they are computed anew only where nodes move far. At the end
+the nodes must be at rest.
 """
 
 from __future__ import annotations
@@ -34,13 +36,35 @@ FloatArray = NDArray[np.float64]
 SCALED_GRADIENT = 1e-12
 """g'H^-1 g at convergence: squared distance to the maximum in standard errors.
 
-One more step is taken from there, without evaluating anything: it leaves a distance of about
-the square.
+One more step is taken from there, without evaluating anything.
 """
 SETTLED_CHANGE = 1e-6
 """Relative change of the log likelihood at which adaptive iterations count as converged."""
 FLAT = 1e-10
 """Eigenvalue of the scaled information, relative to the largest, that counts as zero."""
+NEAR_ENOUGH = 1e-13
+"""For each unit, g'H^-1 g from which one more step may be the last if it promises to converge.
+
+It is taken without evaluating anything, so that the information is that of the point before.
+With n units a step of d standard errors changes it by a fraction of about d / sqrt(n).
+"""
+SMALL_GAIN = 1e-4
+"""Predicted gain, in units of log likelihood, of a step too short to go wrong."""
+LARGE_LOSS = 0.01
+"""Loss of log likelihood that even such a step may not bring."""
+MANY = 10_000
+"""Number of units with which a standard error is so small that its millionth part is enough."""
+BEST_RATE = 0.01
+"""Factor by which a step shrinks the distance at best, nodes being one step behind."""
+STALE = 0.1
+"""Movement of nodes, in their scales, after which derivatives are computed anew."""
+UNNOTICED = 1e-9
+"""Relative error of a predicted log likelihood from which the nodes must be to blame.
+
+Where it matters so much where they are, derivatives are computed anew, too.
+"""
+IN_PLACE = 1e-5
+"""Movement of nodes, in their scales, that leaves derivatives from before as good as new."""
 MOST_REDUCTIONS = 40
 MOST_SHIFTS = 200
 
@@ -60,8 +84,11 @@ class Objective(Protocol):
         Up to the relative ``tolerance``.
         """
 
-    def follow(self, point: FloatArray) -> None:
-        """Move the nodes to about where they belong at ``point``."""
+    def follow(self, point: FloatArray) -> float:
+        """Move the nodes to about where they belong at ``point``.
+
+        Returns how far, in their scales, they are now from where they were in the last evaluation.
+        """
 
     def restore(self) -> None:
         """Put the nodes back to where they were before they last moved."""
@@ -160,12 +187,14 @@ def maximise(
     adaptive: bool,
     most_iterations: int,
     tolerance: float = SCALED_GRADIENT,
+    n_units: int = 1,
     on_iteration: Callable[[IterationRecord], None] = lambda record: None,
 ) -> Maximum | None:
     """Climb from ``start`` (K,); None if the log likelihood cannot be computed there.
 
     At most ``most_iterations`` steps are taken; reaching them is not an error.
-    ``tolerance`` is that of g'H^-1 g.
+    ``tolerance`` is that of g'H^-1 g, ``n_units`` the number of independent contributions
+    to the log likelihood.
     """
     records: list[IterationRecord] = []
     stage = "adaptive" if adaptive else "newton"
@@ -195,15 +224,21 @@ def maximise(
     log(value, curvature, False)
     radius = max(10.0, 0.5 * np.sqrt(abs(value)))
     converged = False
+    # Whether nodes have moved since the derivatives were computed.
+    stale = False
+    moved = distance = np.inf
     for _ in range(most_iterations):
-        if curvature.scaled_gradient < tolerance and curvature.eigenvalues[0] > -FLAT:
-            if not objective.at_rest:
+        before, distance = distance, float(np.sqrt(curvature.scaled_gradient))
+        if _close(distance, before, tolerance, n_units) and curvature.eigenvalues[0] > -FLAT:
+            if not objective.at_rest or (stale and moved > IN_PLACE):
                 objective.settled_value(point)
                 value, score, hessian = objective.derivatives(point)
                 if not np.isfinite(value):
                     return None
+                stale = False
                 curvature = _curvature(score, hessian)
-            if curvature.scaled_gradient < tolerance:
+                distance = float(np.sqrt(curvature.scaled_gradient))
+            if _close(distance, before, tolerance, n_units):
                 converged = True
                 if curvature.concave:
                     point = point + curvature.step(radius)[0]
@@ -213,17 +248,27 @@ def maximise(
         for _ in range(MOST_REDUCTIONS):
             step, length, predicted = curvature.step(radius)
             least = -rounding if predicted < rounding else 1e-4 * predicted
-            # A whole Newton step will be good where nodes cannot spoil it: look no further.
+            if stale and predicted < SMALL_GAIN:
+                # Nodes that moved changed the log likelihood more than so short a step can.
+                least = -LARGE_LOSS
+            # A whole Newton step will be good as a rule: compute the derivatives there at once.
             ahead = None
-            if not adaptive and curvature.concave and length < radius:
+            if curvature.concave and length < radius:
                 ahead = objective.derivatives(point + step)
             gain = (objective.value(point + step) if ahead is None else ahead[0]) - value
             if gain > least:
-                objective.follow(point + step)
+                moved = objective.follow(point + step)
                 break
+            if stale:
+                # The comparison was with other nodes.
+                value, score, hessian = objective.derivatives(point)
+                stale = False
+                curvature = _curvature(score, hessian)
+                continue
             if adaptive:
                 close = 1e-3 * predicted / (1.0 + abs(value))
                 gain = objective.settled_value(point + step, close) - value
+                ahead = None
                 if gain > least:
                     break
                 objective.restore()
@@ -235,7 +280,13 @@ def maximise(
             break
         point = point + step
         previous = value
-        value, score, hessian = objective.derivatives(point) if ahead is None else ahead
+        surprise = abs(gain - predicted) - 0.1 * predicted
+        if ahead is None or moved > STALE or (adaptive and surprise > UNNOTICED * abs(value)):
+            value, score, hessian = objective.derivatives(point)
+            stale = False
+        else:
+            value, score, hessian = ahead
+            stale = moved > 0.0
         if not np.isfinite(value):
             return None
         # With the nodes held the gain may be an illusion.
@@ -252,6 +303,18 @@ def maximise(
     else:
         converged = curvature.scaled_gradient < tolerance
     return Maximum(point, value, score, hessian, converged, curvature.concave, tuple(records))
+
+
+def _close(distance: float, before: float, tolerance: float, n_units: int) -> bool:
+    """Whether the next step leads close enough, if distances go on to shrink as they did last.
+
+    Distances are square roots of g'H^-1 g.
+    """
+    ahead = distance * min(1.0, max(distance / before, BEST_RATE))
+    few = min(1.0, n_units / MANY)
+    return distance**2 < tolerance or (
+        ahead**2 < few * tolerance and distance**2 < NEAR_ENOUGH * n_units
+    )
 
 
 def flat_direction(hessian: FloatArray) -> FloatArray | None:

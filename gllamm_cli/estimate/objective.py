@@ -37,6 +37,7 @@ class LatentObjective:
         self.placement: Placement | None = standard_placement(engine.design) if adaptive else None
         self.settled = True
         self.at_rest = not adaptive
+        self._movement, self._passes = np.inf, 0
         self._before = self.placement
         self._last: tuple[FloatArray, Placement, Evaluation] | None = None
 
@@ -54,9 +55,15 @@ class LatentObjective:
         """Log likelihood after moving adaptive nodes to where they belong at ``point``."""
         return self._move(point, max(tolerance, UNCHANGED), 0.0)
 
-    def follow(self, point: FloatArray) -> None:
-        """Move adaptive nodes to about where they belong at ``point``."""
+    def follow(self, point: FloatArray) -> float:
+        """Move adaptive nodes to about where they belong at ``point``.
+
+        Returns how far they are from where they were in the last evaluation.
+        """
+        if self.placement is None:
+            return 0.0
         self._move(point, UNCHANGED, NEAR)
+        return self._movement if self._passes == 0 else np.inf
 
     def _move(self, point: FloatArray, tolerance: float, near: float) -> float:
         self._before = self.placement
@@ -76,6 +83,7 @@ class LatentObjective:
         self._last = None
         self.placement = outcome.placement
         self.settled = outcome.settled
+        self._movement, self._passes = outcome.movement, outcome.passes
         self.at_rest = outcome.movement <= AT_REST
         return outcome.log_likelihood
 
@@ -85,7 +93,12 @@ class LatentObjective:
 
     def derivatives(self, point: FloatArray) -> tuple[float, FloatArray, FloatArray]:
         """Log likelihood, score and Hessian in the free parameters."""
+        theta = self._reduction.full(point)
+        # With the moments, which cost next to nothing here, following costs no evaluation.
+        adaptive = self.placement is not None
         evaluation = self.engine.evaluate(
-            self._reduction.full(point), self.placement, derivatives=True
+            theta, self.placement, derivatives=True, moments=adaptive
         )
+        if self.placement is not None:
+            self._last = theta, self.placement, evaluation
         return evaluation.reduced(self._reduction)

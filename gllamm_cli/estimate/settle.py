@@ -22,13 +22,15 @@ class Settled:
     """Nodes after refreshing at fixed parameters.
 
     ``log_likelihood`` is that of the nodes before the last refresh; ``movement`` how far
-    that moved them (``adapt.moved``); ``settled`` False if the limit was reached.
+    that moved them (``adapt.moved``); ``settled`` False if the limit was reached. ``passes``
+    counts the evaluations that it took.
     """
 
     placement: Placement
     log_likelihood: float
     movement: float
     settled: bool
+    passes: int
 
 
 def settle(
@@ -57,16 +59,18 @@ def settle(
     """
     previous = movement = np.inf
     value = -np.inf
+    passes = 0
     for _ in range(most_passes):
+        passes += first is None
         evaluation = first or engine.evaluate(theta, placement, moments=True)
         first = None
         value = evaluation.log_likelihood
         if evaluation.moments is None or not np.isfinite(value):
-            return Settled(placement, -np.inf, np.inf, False)
+            return Settled(placement, -np.inf, np.inf, False, passes)
         refreshed = refresh(engine.design, evaluation.moments, placement)
         movement = moved(placement, refreshed)
         placement = refreshed
         if abs(value - previous) <= tolerance * abs(value) or movement <= near:
-            return Settled(placement, value, movement, True)
+            return Settled(placement, value, movement, True, passes)
         previous = value
-    return Settled(placement, value, movement, False)
+    return Settled(placement, value, movement, False, passes)

@@ -18,6 +18,7 @@ from gllamm_cli.errors import (
     PerfectPrediction,
 )
 from gllamm_cli.estimate import gaussian
+from gllamm_cli.estimate.advance import advanced_start
 from gllamm_cli.estimate.adapt import Placement, mirrored
 from gllamm_cli.estimate.engine import Engine
 from gllamm_cli.estimate.explore import LEAST_GAIN, place_new_mass, search
@@ -234,6 +235,12 @@ def _fit_fixed(job: _Job, one_level: ModelSpec) -> Fit:
 def _starting_values(job: _Job) -> FloatArray:
     """Values at which estimation begins, before ``search()`` and ``gateaux()``."""
     if job.spec.start is None:
+        if job.shortcuts and not _is_exact(job):
+            start = advanced_start(
+                job.spec, job.design, job.parameters, job.reduction, job.threads
+            )
+            if start is not None:
+                return start
         fixed = _starting_fit(job)
         start = default_start(job.parameters, fixed)
         return gaussian.start(job.parameters, job.design, fixed, start) if _is_exact(job) else start
@@ -281,6 +288,7 @@ def _fit_latent(job: _Job) -> Fit:
         reduction.reduce(start),
         adaptive=spec.adaptive,
         most_iterations=job.most_iterations,
+        n_units=job.design.levels[-1].n_units,
         on_iteration=job.monitor.iterated,
     )
     if maximum is None:

@@ -1,0 +1,85 @@
+"""A part of a design: some top-level units with all that belongs to them."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gllamm_cli.model.auxiliary import OrdinalRows
+from gllamm_cli.model.design import Design, DesignLevel
+
+IndexArray = NDArray[np.int64]
+Mask = NDArray[np.bool_]
+
+
+def thinned(design: Design, step: int) -> Design:
+    """Return every ``step``-th top-level unit of a design, from the first on.
+
+    ``n_units`` stay those of the whole design.
+    """
+    levels: list[DesignLevel] = []
+    kept: Mask = np.zeros(design.levels[-1].n_units, dtype=bool)
+    kept[::step] = True
+    parent: IndexArray = np.zeros(0, dtype=np.int64)
+    for level in reversed(design.levels):
+        size = np.diff(level.first)
+        levels.insert(0, _part_of_level(level, kept, parent))
+        parent = np.repeat(np.arange(levels[0].n_units), size[kept])
+        kept = np.repeat(kept, size)
+    composite = design.composite
+    if composite is not None:
+        composite = replace(
+            composite,
+            part=composite.part[kept],
+            portion=composite.portion[kept],
+            weight=composite.weight[kept],
+            total_weight=composite.total_weight[kept],
+        )
+    return replace(
+        design,
+        kind=design.kind[kept],
+        rows=design.rows[kept],
+        y=design.y[kept],
+        denominator=design.denominator[kept],
+        offset=design.offset[kept],
+        row_weight=design.row_weight[kept],
+        total_weight=design.total_weight[kept],
+        frequency=design.frequency[kept],
+        variables={name: x[kept] for name, x in design.variables.items()},
+        levels=tuple(levels),
+        entry_start=_starts(np.diff(design.entry_start)[kept]),
+        ordinal=tuple(_part_of_response(rows, kept) for rows in design.ordinal),
+        cluster=None if design.cluster is None else design.cluster[::step],
+        composite=composite,
+    )
+
+
+def _starts(sizes: IndexArray) -> IndexArray:
+    return np.append(0, np.cumsum(sizes)).astype(np.int64)
+
+
+def _part_of_level(level: DesignLevel, kept: Mask, parent: IndexArray) -> DesignLevel:
+    covariates = level.class_design
+    if covariates is not None and len(covariates) > 1:
+        covariates = covariates[kept]
+    return replace(
+        level,
+        first=_starts(np.diff(level.first)[kept]),
+        weight=level.weight[kept],
+        parent=parent,
+        total_weight=level.total_weight[kept],
+        frequency=level.frequency[kept],
+        class_design=covariates,
+    )
+
+
+def _part_of_response(response: OrdinalRows, kept: Mask) -> OrdinalRows:
+    here = kept[response.rows]
+    return replace(
+        response,
+        rows=(np.cumsum(kept) - 1)[response.rows[here]].astype(np.int64),
+        category=response.category[here],
+        design=response.design[here],
+    )

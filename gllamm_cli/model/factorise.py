@@ -40,7 +40,7 @@ LEAST_GAIN = 2.0
 """Factor by which a split must reduce the work."""
 AFFORDABLE_NODES = 1000
 """Nodes of the product rule up to which adaptive nodes are placed jointly."""
-DENSITY = 30
+DENSITY = 75
 """Multiplications that take as long as one density with its derivatives."""
 
 
@@ -153,7 +153,7 @@ def _find_split(
         nodes = math.prod(split.points) * math.prod(interactions.points_of(split.common))
         rest = any(not members & ~split.common for members in interactions.sets)
         expected = work(nodes, n_units * (len(split.groups) + rest))
-        if expected <= least:
+        if expected < least:
             least, best = expected, split
     return None if best is None else (interactions, best)
 
@@ -161,8 +161,7 @@ def _find_split(
 def _splits(interactions: _Interactions, most_common: int) -> list[_Split]:
     """Splits into two or more groups, with up to ``most_common`` common latent variables.
 
-    Larger sets of common latent variables are left out once their nodes alone are
-    as many as those of a split that was found.
+    Those that would have as many nodes as one with fewer common latent variables are left out.
     """
     n = len(interactions.points)
     meets = [
@@ -178,7 +177,7 @@ def _splits(interactions: _Interactions, most_common: int) -> list[_Split]:
         for chosen in combinations(others, size):
             common = sum(1 << m for m in (*needed, *chosen))
             above = math.prod(interactions.points_of(common))
-            if above >= fewest:
+            if above * min(interactions.points) >= fewest:
                 continue
             groups = interactions.groups(common)
             if len(groups) < 2:

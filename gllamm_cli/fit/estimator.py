@@ -102,8 +102,9 @@ def fit_model(
     Parameters
     ----------
     shortcuts
-        Whether log likelihoods that have a closed form are computed by it. Either
-        way gives the same results up to rounding.
+        Whether log likelihoods that have a closed form are computed by it, and
+        integrals that factorise one by one. Either way gives the same results up to
+        rounding, or up to the error of adaptive quadrature (see ``factorise``).
 
     Raises
     ------

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from itertools import pairwise
 from unittest.mock import patch
 
@@ -15,9 +14,10 @@ from hypothesis import strategies as st
 from gllamm_cli._cluster import LARGEST_LEVEL
 from gllamm_cli.after.profile import Profile
 from gllamm_cli.data import Dataset
+from gllamm_cli.errors import DifferentData
 from gllamm_cli.estimate.adapt import standard_placement
 from gllamm_cli.estimate.engine import Engine
-from gllamm_cli.fit.estimator import fit_model, robust_fit
+from gllamm_cli.fit.estimator import fit_model, model_based, robust_fit
 from gllamm_cli.model import factorise as module
 from gllamm_cli.model.assemble import build_design
 from gllamm_cli.model.factorise import MOST_LEVELS, factorise
@@ -310,11 +310,20 @@ def test_adaptive_nodes_of_a_split_are_as_good_as_joint_ones():
     errors = np.sqrt(np.diag(whole.covariance))
     np.testing.assert_allclose(split.estimates, whole.estimates, atol=1e-3 * errors.max())
     np.testing.assert_allclose(np.sqrt(np.diag(split.covariance)), errors, rtol=1e-2)
-    # What is computed from the fit and its data uses the same split.
-    robust = fit_model(replace(asked, spec=replace(asked.spec, robust=True)), data, threads=1)
-    again = robust_fit(split, data, threads=1)
-    np.testing.assert_allclose(again.covariance, robust.covariance, rtol=1e-5, atol=1e-7)
-    Profile(split, data, threads=1)
+
+
+def test_what_refits_the_data_uses_the_same_split():
+    """With few points the joint placement gives another log likelihood, and is refused."""
+    command = f"b x, i(id) nrf(4) eqs(c t1 t2 t3) nocorrel {LOGIT} nip(4) adapt robust"
+    asked, data = request(command, simulate(persons=150))
+    with patch.object(module, "AFFORDABLE_NODES", 100):
+        fit = fit_model(asked, data, threads=1)
+        again = robust_fit(model_based(fit), data, threads=1)
+        Profile(fit, data, threads=1)
+    np.testing.assert_allclose(again.covariance, fit.covariance, rtol=1e-5, atol=1e-7)
+    for refit in (robust_fit, Profile):
+        with pytest.raises(DifferentData):
+            refit(fit, data, threads=1)
 
 
 def test_robust_standard_errors_do_not_depend_on_signs():

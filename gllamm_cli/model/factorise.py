@@ -36,6 +36,8 @@ IndexArray = NDArray[np.int64]
 
 MOST_LEVELS = 8
 """Levels that the kernel can have."""
+MOST_LATENT = 62
+"""Latent variables of which a set fits into an integer."""
 LEAST_GAIN = 2.0
 """Factor by which a split must reduce the work."""
 AFFORDABLE_NODES = 1000
@@ -131,7 +133,7 @@ def _find_split(
 ) -> tuple[_Interactions, _Split] | None:
     """The split with the least work, if it is worth its while."""
     rule = design.levels[0].rule
-    if not isinstance(rule, ProductRule) or rule.n_latent < 2:
+    if not isinstance(rule, ProductRule) or not 2 <= rule.n_latent <= MOST_LATENT:
         return None
     if len(design.levels) + 1 >= MOST_LEVELS:
         return None

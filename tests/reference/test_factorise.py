@@ -167,10 +167,13 @@ SPLITS = [
         [(4,), (4,), ()],
     ),
     (
-        "o x, i(id) nrf(3) eqs(f1 f2 f3) nocorrel link(ologit) thresh(s) offset(off) nip(4)",
+        "o x, i(id) nrf(3) eqs(f1 f2 f3) nocorrel link(ologit) ethresh(s) offset(off) nip(4)",
         [(4,), ()],
     ),
-    ("g x, i(id) nrf(3) eqs(f1 f2 f3) nocorrel s(s) weight(wt) offset(off) nip(4)", [(4,), ()]),
+    (
+        "g x, i(id) nrf(3) eqs(f1 f2 f3) nocorrel s(s) nats weight(wt) offset(off) nip(4)",
+        [(4,), ()],
+    ),
     (
         "m x, i(id) nrf(2) eqs(w1 w2) nocorrel family(binom) link(ologit logit) lv(kind) nip(6)",
         [(6,), ()],

@@ -26,6 +26,7 @@ from gllamm_cli.estimate.threads import one_thread_in_libraries
 from gllamm_cli.fit.fit import Fit
 from gllamm_cli.model.assemble import build_design
 from gllamm_cli.model.constraints import Reduction, build_reduction
+from gllamm_cli.model.factorise import factorise
 from gllamm_cli.model.parameters import build_parameters
 from gllamm_cli.model.spec import Constraint, ConstraintTerm, Purpose
 from gllamm_cli.report.coefficients import critical_value
@@ -134,8 +135,9 @@ class Profile:
             return GaussianObjective(
                 self._design, self._parameters, reduction, threads=self._threads
             )
-        engine = Engine(self._design, self._parameters, self._threads)
-        return LatentObjective(engine, reduction, self._spec.adaptive)
+        adaptive = self._spec.adaptive
+        split = factorise(self._design, self._parameters, adaptive=adaptive)
+        return LatentObjective(Engine(*split, self._threads), reduction, adaptive)
 
     def log_likelihood(self, position: int, value: float, start: FloatArray) -> _Point | None:
         """Maximise with parameter ``position`` held at ``value``, from ``start`` (K,).

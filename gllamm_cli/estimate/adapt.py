@@ -68,7 +68,7 @@ class Placement:
 
 def standard_placement(design: Design) -> Placement:
     """Nodes of ordinary quadrature: a = 0, d = 1, U = I."""
-    n_latent = [level.rule.nodes.shape[1] for level in design.levels]
+    n_latent = [level.rule.n_latent for level in design.levels]
     total = sum(n_latent)
     levels = []
     below = 0
@@ -78,23 +78,6 @@ def standard_placement(design: Design) -> Placement:
         zeros, ones = np.zeros((level.n_units, n)), np.ones((level.n_units, n))
         levels.append(LevelPlacement(zeros, ones, mix, zeros))
         below += n
-    return Placement(tuple(levels))
-
-
-def mirrored(placement: Placement, signs: FloatArray) -> Placement:
-    """Return the nodes for latent variables of which some change their sign.
-
-    Parameters
-    ----------
-    signs : (M,) of 1 and -1
-    """
-    levels = []
-    below = 0
-    for level in placement.levels:
-        own = signs[below : below + level.shift.shape[1]]
-        below += len(own)
-        mix = level.mix * own[:, None] * signs
-        levels.append(LevelPlacement(level.shift * own, level.scale, mix, level.mean * own))
     return Placement(tuple(levels))
 
 
@@ -143,7 +126,7 @@ def refresh(
     Works from the top level down, because the factorisation starts with the
     highest latent variable and lower levels need that of their ancestors.
     """
-    n_latent = [level.rule.nodes.shape[1] for level in design.levels]
+    n_latent = [level.rule.n_latent for level in design.levels]
     total = sum(n_latent)
     placements: list[LevelPlacement] = []
     # Of the level above, gathered to the units at hand: mean, its change, shift, d and U of

@@ -27,7 +27,7 @@ _NO_FIRST = np.zeros((0, 0))
 
 def _useful_threads(design: Design, threads: int) -> int:
     """Number of threads that is worth the cost of starting and waiting for them."""
-    terms = design.n_rows * np.prod([len(level.rule.log_weights) for level in design.levels])
+    terms = design.n_rows * np.prod([level.rule.n_nodes for level in design.levels])
     return max(1, min(threads, int(terms // TERMS_PER_THREAD)))
 
 
@@ -97,7 +97,7 @@ class Engine:
         self._n_odds = [
             0
             if level.class_design is None
-            else (len(level.rule.log_weights) - 1) * level.class_design.shape[1]
+            else (level.rule.n_nodes - 1) * level.class_design.shape[1]
             for level in design.levels
         ]
         self._kernel = kernel_class()(

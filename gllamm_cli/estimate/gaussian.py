@@ -127,7 +127,7 @@ class GaussianObjective:
         self._reduction = reduction
         self._parts = list(parts(design, parameters))
         self._threads = min(threads or available_threads(), len(self._parts))
-        self._n_latent = sum(level.rule.nodes.shape[1] for level in design.levels)
+        self._n_latent = sum(level.rule.n_latent for level in design.levels)
         self._scale_at = int(parameters.auxiliary_index[0])
 
     # -- the maximiser's view

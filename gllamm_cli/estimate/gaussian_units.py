@@ -162,7 +162,7 @@ class Part:
 def parts(design: Design, parameters: Parameters) -> Iterator[Part]:
     """Cut the units of a design into parts; where depends on the data alone."""
     sums = sums_of_units(design, parameters)
-    own = tuple(level.rule.nodes.shape[1] for level in design.levels)
+    own = tuple(level.rule.n_latent for level in design.levels)
     # The first lowest unit of each top-level unit, and one past the last.
     borders = np.arange(design.levels[-1].n_units + 1)
     for level in reversed(design.levels[1:]):

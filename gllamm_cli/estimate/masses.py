@@ -36,7 +36,7 @@ def evaluate_masses(level: DesignLevel, odds: FloatArray) -> Masses:
     if design is None:
         return Masses(level.rule.log_weights[None, :], np.zeros((1, 0, 0)), np.zeros((0, 0)))
     units, G = design.shape
-    K = len(level.rule.log_weights)
+    K = level.rule.n_nodes
     predictor = np.zeros((units, K))
     predictor[:, : K - 1] = design @ odds.reshape(K - 1, G).T
     shifted = predictor - predictor.max(axis=1, keepdims=True)

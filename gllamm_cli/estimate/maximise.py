@@ -229,16 +229,18 @@ def maximise(
     moved = distance = np.inf
     for _ in range(most_iterations):
         before, distance = distance, float(np.sqrt(curvature.scaled_gradient))
-        if _close(distance, before, tolerance, n_units) and curvature.eigenvalues[0] > -FLAT:
-            if not objective.at_rest or (stale and moved > IN_PLACE):
-                objective.settled_value(point)
+        if _close(distance, before, tolerance, n_units * curvature.concave) and curvature.eigenvalues[0] > -FLAT:
+            in_place = not stale or moved < IN_PLACE * min(1.0, n_units / MANY)
+            if not (objective.at_rest and in_place):
+                if not objective.at_rest:
+                    objective.settled_value(point)
                 value, score, hessian = objective.derivatives(point)
                 if not np.isfinite(value):
                     return None
                 stale = False
                 curvature = _curvature(score, hessian)
                 distance = float(np.sqrt(curvature.scaled_gradient))
-            if _close(distance, before, tolerance, n_units):
+            if _close(distance, before, tolerance, n_units * curvature.concave):
                 converged = True
                 if curvature.concave:
                     point = point + curvature.step(radius)[0]
@@ -293,7 +295,7 @@ def maximise(
         gain = min(gain, value - previous)
         if gain > 0.75 * predicted and length > 0.9 * radius:
             radius *= 2.0
-        elif gain < 0.25 * predicted and predicted >= rounding:
+        elif gain < 0.25 * predicted and predicted >= (SMALL_GAIN if adaptive else rounding):
             radius = 0.25 * length
         curvature = _curvature(score, hessian)
         log(value, curvature, backed_up)
@@ -311,9 +313,8 @@ def _close(distance: float, before: float, tolerance: float, n_units: int) -> bo
     Distances are square roots of g'H^-1 g.
     """
     ahead = distance * min(1.0, max(distance / before, BEST_RATE))
-    few = min(1.0, n_units / MANY)
     return distance**2 < tolerance or (
-        ahead**2 < few * tolerance and distance**2 < NEAR_ENOUGH * n_units
+        ahead**2 < min(1.0, n_units / MANY) * tolerance and distance**2 < NEAR_ENOUGH * n_units
     )
 
 

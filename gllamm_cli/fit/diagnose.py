@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 
 import numpy as np
@@ -16,8 +17,7 @@ from gllamm_cli.fit.masses import level_masses
 from gllamm_cli.model.constraints import Reduction
 from gllamm_cli.model.design import Design
 from gllamm_cli.model.parameters import Parameters
-from gllamm_cli.model.quadrature import product_rule
-from gllamm_cli.model.spec import ModelSpec
+from gllamm_cli.model.quadrature import ProductRule
 
 FloatArray = NDArray[np.float64]
 
@@ -90,35 +90,41 @@ def mass_notes(fit: Fit) -> tuple[str, ...]:
     return tuple(notes)
 
 
-def _finer(design: Design, spec: ModelSpec, factor: int) -> Design | None:
+def _finer(design: Design, factor: int) -> Design | None:
     """The same design with ``factor`` times the points per latent variable; None if too many."""
-    levels = tuple(
-        replace(level, rule=product_rule(tuple(factor * effect.points for effect in named.latent)))
-        for level, named in zip(design.levels, spec.levels, strict=True)
-    )
-    total = np.prod([len(level.rule.log_weights) for level in levels])
-    return design.with_levels(levels) if total <= MOST_NODES else None
+    levels = []
+    for level in design.levels:
+        assert isinstance(level.rule, ProductRule)
+        points = tuple(factor * n for n in level.rule.points)
+        levels.append(replace(level, rule=ProductRule(points)))
+    total = math.prod(level.rule.n_nodes for level in levels)
+    return design.with_levels(tuple(levels)) if total <= MOST_NODES else None
 
 
-def quadrature_notes(engine: Engine, fit: Fit, placement: Placement | None) -> tuple[str, ...]:
-    """Compare the log likelihood with that of adaptive quadrature with twice the points."""
-    finer = _finer(engine.design, fit.spec, 2)
+def quadrature_notes(
+    engine: Engine, theta: FloatArray, log_likelihood: float, placement: Placement | None
+) -> tuple[str, ...]:
+    """Compare the log likelihood at ``theta`` with that by adaptive quadrature, twice the points.
+
+    The rules are products of Gauss-Hermite rules; None stands for their nodes as they are.
+    """
+    finer = _finer(engine.design, 2)
     if finer is None:
         return ()
     check = Engine(finer, engine.parameters, engine.threads)
     if placement is None:
         accurate = settle(
-            check, fit.estimates, standard_placement(finer), tolerance=1e-6, most_passes=30
+            check, theta, standard_placement(finer), tolerance=1e-6, most_passes=30
         ).log_likelihood
     else:
-        accurate = check.evaluate(fit.estimates, placement).log_likelihood
-    if not np.isfinite(accurate) or abs(fit.log_likelihood - accurate) < NOTABLE:
+        accurate = check.evaluate(theta, placement).log_likelihood
+    if not np.isfinite(accurate) or abs(log_likelihood - accurate) < NOTABLE:
         return ()
     if placement is None:
         return (
             f"ordinary quadrature is unreliable here: at these estimates the log likelihood is "
             f"{accurate:.4f} by adaptive quadrature with twice the points, not "
-            f"{fit.log_likelihood:.4f}; use adapt",
+            f"{log_likelihood:.4f}; use adapt",
         )
     return (
         f"with twice the quadrature points the log likelihood at these estimates is "

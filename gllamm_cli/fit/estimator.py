@@ -19,7 +19,6 @@ from gllamm_cli.errors import (
 )
 from gllamm_cli.estimate import gaussian
 from gllamm_cli.estimate.advance import advanced_start
-from gllamm_cli.estimate.adapt import Placement, mirrored
 from gllamm_cli.estimate.engine import Engine
 from gllamm_cli.estimate.explore import LEAST_GAIN, place_new_mass, search
 from gllamm_cli.estimate.gaussian import GaussianObjective
@@ -46,6 +45,7 @@ from gllamm_cli.fit.fit import Fit
 from gllamm_cli.model.assemble import build_design
 from gllamm_cli.model.constraints import Reduction, build_reduction
 from gllamm_cli.model.design import Design
+from gllamm_cli.model.factorise import factorise
 from gllamm_cli.model.families import FAMILY_BY_NAME, LINK_BY_NAME, Domain, kind
 from gllamm_cli.model.parameters import Parameters, build_parameters
 from gllamm_cli.model.spec import IntegrationRule, ModelSpec, Purpose, Request
@@ -103,8 +103,9 @@ def fit_model(
     Parameters
     ----------
     shortcuts
-        Whether log likelihoods that have a closed form are computed by it. Either
-        way gives the same results up to rounding.
+        Whether log likelihoods that have a closed form are computed by it, and
+        integrals that factorise one by one. Either way gives the same results up to
+        rounding, or up to the error of adaptive quadrature (see ``factorise``).
 
     Raises
     ------
@@ -228,7 +229,8 @@ def _fit_fixed(job: _Job, one_level: ModelSpec) -> Fit:
     )
     fit = _fit_value(job, "fixed effects model", maximum, n_units=job.design.n_units[:1])
     if spec.robust or spec.sampling_weights:
-        fit = _robust(job, fit, Engine(job.design, job.parameters, job.threads), None)
+        engine = Engine(job.design, job.parameters, job.threads)
+        fit = _robust(job, fit, engine.cluster_scores(fit.estimates))
     return fit
 
 
@@ -297,22 +299,21 @@ def _fit_latent(job: _Job) -> Fit:
             hint="try other starting values with from(), or adapt",
         )
     fit = _fit_value(job, "gllamm model", maximum, n_units=job.design.n_units, extra=extra)
-    signs = _latent_signs(job, reduction.full(maximum.point))
     notes = [*fit.notes, *boundary_notes(fit), *mass_notes(fit)]
     if isinstance(objective, GaussianObjective):
         fit = replace(fit, notes=tuple(notes))
         return _with_robust(job, fit) if spec.robust or spec.sampling_weights else fit
-    placement = objective.placement
-    if placement is not None:
-        # The nodes belong to the latent variables with their signs before normalisation.
-        placement = mirrored(placement, signs)
+    # The nodes belong to the latent variables with their signs before normalisation.
+    reached = reduction.full(maximum.point)
+    engine, placement = objective.engine, objective.placement
     if not objective.settled:
         notes.append("adaptive quadrature has not settled: try with more quadrature points")
     if spec.rule is IntegrationRule.GAUSS_HERMITE:
-        notes.extend(quadrature_notes(objective.engine, fit, placement))
+        notes.extend(quadrature_notes(engine, reached, fit.log_likelihood, placement))
     fit = replace(fit, notes=tuple(notes))
     if spec.robust or spec.sampling_weights:
-        fit = _robust(job, fit, objective.engine, placement)
+        signs = _parameter_signs(job, _latent_signs(job, reached))
+        fit = _robust(job, fit, engine.cluster_scores(reached, placement) * signs)
     return fit
 
 
@@ -327,32 +328,32 @@ def _objective(job: _Job) -> LatentObjective | GaussianObjective:
         return GaussianObjective(
             job.design, job.parameters, job.reduction, job.monitor.evaluated, job.threads
         )
-    engine = Engine(
-        job.design,
-        job.parameters,
-        job.threads,
-        job.monitor.evaluated,
-        shortcuts=job.shortcuts,
-    )
-    return LatentObjective(engine, job.reduction, job.spec.adaptive)
+    return _by_quadrature(job)
+
+
+def _by_quadrature(job: _Job) -> LatentObjective:
+    """The log likelihood by quadrature; what does not interact is integrated separately."""
+    design, parameters, adaptive = job.design, job.parameters, job.spec.adaptive
+    if job.shortcuts:
+        design, parameters = factorise(design, parameters, adaptive=adaptive)
+    engine = Engine(design, parameters, job.threads, job.monitor.evaluated, shortcuts=job.shortcuts)
+    return LatentObjective(engine, job.reduction, adaptive)
 
 
 def _with_robust(job: _Job, fit: Fit) -> Fit:
     """Sandwich of a model fitted in closed form; its scores come from quadrature, exact here."""
-    engine = Engine(job.design, job.parameters, job.threads)
-    objective = LatentObjective(engine, job.reduction, job.spec.adaptive)
+    objective = _by_quadrature(job)
     objective.settled_value(job.reduction.reduce(fit.estimates))
-    return _robust(job, fit, engine, objective.placement)
+    return _robust(job, fit, objective.engine.cluster_scores(fit.estimates, objective.placement))
 
 
-def _robust(job: _Job, fit: Fit, engine: Engine, placement: Placement | None) -> Fit:
-    """Replace the covariance by the sandwich."""
+def _robust(job: _Job, fit: Fit, scores: FloatArray) -> Fit:
+    """Replace the covariance by the sandwich of the scores of top-level units, (units, K)."""
     T = job.reduction.T
     V_free = np.linalg.lstsq(T, fit.covariance, rcond=None)[0]
     V_free = np.linalg.lstsq(T, V_free.T, rcond=None)[0]
-    scores = engine.cluster_scores(fit.estimates, placement) @ T
     frequency = job.design.levels[-1].frequency
-    V = sandwich(scores, frequency, V_free, job.design.cluster)
+    V = sandwich(scores @ T, frequency, V_free, job.design.cluster)
     return replace(
         fit,
         covariance=T @ V @ T.T,
@@ -379,15 +380,15 @@ def robust_fit(
     parameters = build_parameters(spec)
     reduction = build_reduction(spec.constraints, parameters.names)
     job = _Job(fit.command, spec, design, parameters, reduction, threads, Unwatched())
-    engine = Engine(design, parameters, threads)
-    objective = LatentObjective(engine, reduction, spec.adaptive)
+    objective = _by_quadrature(job)
     value = objective.settled_value(reduction.reduce(fit.estimates))
     if not abs(value - fit.log_likelihood) <= SAME_LOG_LIKELIHOOD * abs(fit.log_likelihood):
         raise DifferentData(
             f"can't get correct log-likelihood: {value:.7g} should be {fit.log_likelihood:.7g}",
             hint="robust standard errors need the data of the estimation",
         )
-    return _robust(job, model_based(fit), engine, objective.placement)
+    scores = objective.engine.cluster_scores(fit.estimates, objective.placement)
+    return _robust(job, model_based(fit), scores)
 
 
 def model_based(fit: Fit) -> Fit:

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from gllamm_cli.errors import BadWeights, InvalidSyntax
 from gllamm_cli.model.design import Design, DesignLevel
 from gllamm_cli.model.families import LINK_BY_NAME
-from gllamm_cli.model.quadrature import Rule, equal_probability_rule, product_rule
+from gllamm_cli.model.quadrature import ProductRule, Rule, equal_probability_rule
 from gllamm_cli.model.responses import build_responses, categories_of, response_number
 from gllamm_cli.model.sample import check_covariates, estimation_rows
 from gllamm_cli.model.spec import CONSTANT, IntegrationRule, Level, ModelSpec
@@ -58,12 +58,12 @@ def _unit_values(
     return low
 
 
-def make_rule(spec: ModelSpec, level: Level) -> Rule:
+def make_rule(spec: ModelSpec, level: Level) -> Rule | ProductRule:
     """Nodes of a level."""
     points = tuple(effect.points for effect in level.latent)
     match spec.rule:
         case IntegrationRule.GAUSS_HERMITE:
-            return product_rule(points)
+            return ProductRule(points)
         case IntegrationRule.EQUAL_PROBABILITY:
             return equal_probability_rule(points)
         case IntegrationRule.SPHERICAL:

@@ -18,7 +18,7 @@ from gllamm_cli.model.auxiliary import (
     threshold_predictor,
 )
 from gllamm_cli.model.families import COMPOSITE_CODE, FAMILIES, LINK_CODES, Domain
-from gllamm_cli.model.quadrature import Rule, product_rule
+from gllamm_cli.model.quadrature import ProductRule, Rule
 from gllamm_cli.model.structure import Column, as_column
 
 FloatArray = NDArray[np.float64]
@@ -66,7 +66,7 @@ class DesignLevel:
 
     first: IndexArray
     weight: FloatArray
-    rule: Rule
+    rule: Rule | ProductRule
     parent: IndexArray
     total_weight: FloatArray
     frequency: FloatArray
@@ -273,7 +273,7 @@ class Design:
         level = DesignLevel(
             first.astype(np.int64),
             np.ones(len(first) - 1),
-            product_rule(()),
+            ProductRule(()),
             np.zeros(0, dtype=np.int64),
             np.ones(len(first) - 1),
             self.frequency[first[:-1]],
@@ -286,9 +286,41 @@ class Design:
             row_weight=self.total_weight, levels=(level,), composite=composite
         )
 
-    def with_levels(self, levels: tuple[DesignLevel, ...]) -> Design:
-        """Return the same rows with other levels."""
-        return self._with_same_rows(levels=levels)
+    def with_levels(
+        self, levels: tuple[DesignLevel, ...], order: IndexArray | None = None
+    ) -> Design:
+        """Return the same rows with other levels, ``order`` (N,) being those that come first.
+
+        An order must keep the rows of choice sets and composites together, and all rows
+        inside their top-level units.
+        """
+        if order is None or (np.diff(order) == 1).all():
+            return self._with_same_rows(levels=levels)
+        place = np.argsort(order)
+        composite = self.composite
+        if composite is not None:
+            composite = CompositeRows(
+                composite.part[order],
+                composite.portion[order],
+                composite.weight[order],
+                composite.total_weight[order],
+            )
+        return replace(
+            self,
+            kind=self.kind[order],
+            rows=self.rows[order],
+            y=self.y[order],
+            denominator=self.denominator[order],
+            offset=self.offset[order],
+            row_weight=self.row_weight[order],
+            total_weight=self.total_weight[order],
+            frequency=self.frequency[order],
+            variables={name: values[order] for name, values in self.variables.items()},
+            entry_start=np.append(0, np.cumsum(np.diff(self.entry_start)[order])).astype(np.int64),
+            ordinal=tuple(replace(rows, rows=place[rows.rows]) for rows in self.ordinal),
+            composite=composite,
+            levels=levels,
+        )
 
     def _with_same_rows(self, **changes: Any) -> Design:
         """Change what the cached arrays of rows do not depend on, and keep these."""

@@ -13,7 +13,7 @@ phi to theta is the same few lines for every model.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -69,6 +69,12 @@ class Parameters:
     def n_pairs(self) -> int:
         """Number of coefficients h."""
         return len(self.pair_column)
+
+    def renumbered(self, number: IndexArray) -> Parameters:
+        """Return the same parameters for other numbers of latent variables, (1 + M,)."""
+        latent = number[self.pair_latent]
+        order = np.lexsort((latent, self.pair_column))
+        return replace(self, pair_latent=latent[order], term_pair=np.argsort(order)[self.term_pair])
 
     def _factors(self, theta: FloatArray) -> FloatArray:
         factors = np.concatenate([theta, [1.0], np.exp(theta[self.exponents])])

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from itertools import product
 
 import numpy as np
@@ -29,6 +30,53 @@ class Rule:
     nodes: FloatArray
     log_weights: FloatArray
 
+    @property
+    def n_nodes(self) -> int:
+        """Number of nodes."""
+        return len(self.log_weights)
+
+    @property
+    def n_latent(self) -> int:
+        """Number of dimensions d."""
+        return int(self.nodes.shape[1])
+
+
+@dataclass(frozen=True)
+class ProductRule:
+    """Tensor product of Gauss-Hermite rules, one per dimension; one node if there are none.
+
+    The nodes are made when they are asked for: of a rule that is never used there may be more
+    than anything could hold.
+
+    Attributes
+    ----------
+    points : (d,)
+    """
+
+    points: tuple[int, ...]
+
+    @cached_property
+    def nodes(self) -> FloatArray:
+        """Nodes, (n, d), the last dimension fastest."""
+        nodes = product(*(gauss_hermite(n)[0] for n in self.points))
+        return np.array(list(nodes), dtype=np.float64).reshape(self.n_nodes, self.n_latent)
+
+    @cached_property
+    def log_weights(self) -> FloatArray:
+        """Log weights, (n,)."""
+        weights = product(*(gauss_hermite(n)[1] for n in self.points))
+        return np.array([sum(w) for w in weights], dtype=np.float64)
+
+    @property
+    def n_nodes(self) -> int:
+        """Number of nodes."""
+        return math.prod(len(gauss_hermite(n)[0]) for n in self.points)
+
+    @property
+    def n_latent(self) -> int:
+        """Number of dimensions d."""
+        return len(self.points)
+
 
 @lru_cache(maxsize=64)
 def gauss_hermite(points: int) -> tuple[tuple[float, ...], tuple[float, ...]]:
@@ -48,14 +96,6 @@ def gauss_hermite(points: int) -> tuple[tuple[float, ...], tuple[float, ...]]:
     used = weights > 0.0
     log_weights = np.log(weights[used]) - 0.5 * np.log(2.0 * np.pi)
     return tuple(nodes[used].tolist()), tuple(log_weights.tolist())
-
-
-def product_rule(points: tuple[int, ...]) -> Rule:
-    """Tensor product of Gauss-Hermite rules, one per dimension; one node if there are none."""
-    rules = [gauss_hermite(n) for n in points]
-    nodes = np.array(list(product(*(nodes for nodes, _ in rules))), dtype=np.float64)
-    weights = np.array([sum(w) for w in product(*(weights for _, weights in rules))])
-    return Rule(nodes.reshape(len(weights), len(points)), weights.astype(np.float64))
 
 
 def equal_probability_rule(points: tuple[int, ...]) -> Rule:

@@ -15,7 +15,7 @@ from math import gamma, pi, sqrt
 import numpy as np
 
 from gllamm_cli.errors import InvalidSyntax
-from gllamm_cli.model.quadrature import Rule, product_rule
+from gllamm_cli.model.quadrature import ProductRule, Rule
 
 DEGREES_IN_TWO_DIMENSIONS = (5, 7, 9, 11, 15)
 DEGREES = (5, 7)
@@ -120,7 +120,7 @@ def _degree_seven(n: int) -> list[Orbit]:
     return orbits
 
 
-def spherical_rule(n: int, degree: int) -> Rule:
+def spherical_rule(n: int, degree: int) -> Rule | ProductRule:
     """Rule of a degree in n dimensions.
 
     In one dimension it is the Gauss-Hermite rule of that degree.
@@ -133,7 +133,7 @@ def spherical_rule(n: int, degree: int) -> Rule:
     if n == 1:
         if degree % 2 == 0:
             raise InvalidSyntax("arguments in nip() option must be odd with ip(m)")
-        return product_rule(((degree + 1) // 2,))
+        return ProductRule(((degree + 1) // 2,))
     if degree not in (DEGREES_IN_TWO_DIMENSIONS if n == 2 else DEGREES):
         raise InvalidSyntax("nip must be 5 or 7 if dim >2 and 5, 7, 9, 11 or 15 if dim=2")
     if n > LARGEST_DIMENSION or (degree == 5 and n > 3):

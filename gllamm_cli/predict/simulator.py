@@ -137,7 +137,7 @@ def draw_latent(model: PreparedModel, random: np.random.Generator) -> FloatArray
             chosen = np.minimum((uniform >= cumulative).sum(axis=1), log_mass.shape[1] - 1)
             columns.append(np.eye(log_mass.shape[1])[chosen][unit])
             continue
-        for _ in range(level.rule.nodes.shape[1]):
+        for _ in range(level.rule.n_latent):
             columns.append(random.standard_normal(level.n_units)[unit][:, None])
     out = np.hstack(columns) if columns else np.zeros((prepared.n_rows, 0))
     out[~prepared.placed] = np.nan

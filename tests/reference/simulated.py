@@ -6,7 +6,7 @@ import numpy as np
 
 from gllamm_cli.model.design import Design, DesignLevel
 from gllamm_cli.model.families import FAMILY_BY_NAME, LINK_BY_NAME, kind
-from gllamm_cli.model.quadrature import Rule, product_rule
+from gllamm_cli.model.quadrature import ProductRule, Rule
 from gllamm_cli.model.spec import LatentVariable, Level, ModelSpec, Response
 
 CHILDREN = {2: (9,), 3: (4, 3), 4: (3, 2, 2)}
@@ -75,7 +75,7 @@ def make_design(
         cuts = np.sort(rng.choice(np.arange(1, below), n_units - 1, replace=False))
         first = np.concatenate([[0], cuts, [below]]).astype(np.int64)
         weight = rng.integers(1, 4, n_units).astype(float) if weighted else np.ones(n_units)
-        rule = product_rule(tuple(effect.points for effect in spec.levels[k].latent))
+        rule = ProductRule(tuple(effect.points for effect in spec.levels[k].latent))
         if spec.rule.discrete:
             rule = Rule(np.eye(4), np.zeros(4))
         levels.append([first, weight, rule, np.zeros(0, dtype=np.int64)])

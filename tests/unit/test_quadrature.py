@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from gllamm_cli.errors import InvalidSyntax
-from gllamm_cli.model.quadrature import equal_probability_rule, product_rule
+from gllamm_cli.model.quadrature import ProductRule, equal_probability_rule
 from gllamm_cli.model.spherical import spherical_rule
 
 POINTS = {(5, 2): 9, (5, 3): 19, (7, 2): 12, (7, 3): 27, (7, 4): 2 * (2**4 + 2 * 16),
@@ -41,11 +41,11 @@ def test_spherical_rules_have_their_degree_and_size(degree, n):
 
 @pytest.mark.parametrize("points", [(1,), (8,), (20,), (400,), (3, 4)])
 def test_product_rules_are_exact_up_to_their_degree(points):
-    check_moments(product_rule(points), min(2 * min(points) - 1, 21))
+    check_moments(ProductRule(points), min(2 * min(points) - 1, 21))
 
 
 def test_a_level_without_latent_variables_has_one_node():
-    rule = product_rule(())
+    rule = ProductRule(())
     assert rule.nodes.shape == (1, 0)
     assert rule.log_weights.tolist() == [0.0]
 

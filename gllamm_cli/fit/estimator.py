@@ -43,6 +43,7 @@ from gllamm_cli.fit.diagnose import (
 )
 from gllamm_cli.fit.fit import Fit
 from gllamm_cli.model.assemble import build_design
+from gllamm_cli.model.collapse import collapsed
 from gllamm_cli.model.constraints import Reduction, build_reduction
 from gllamm_cli.model.design import Design
 from gllamm_cli.model.families import FAMILY_BY_NAME, LINK_BY_NAME, Domain, kind
@@ -70,11 +71,15 @@ Far enough below ``PERFECT_FIT``: where the fit is perfect it equals the loss.
 
 @dataclass(frozen=True, slots=True)
 class _Job:
-    """A model with its arrays, and how to work on it."""
+    """A model with its arrays, and how to work on it.
+
+    ``design`` has all rows; the log likelihood is computed from ``collapsed``.
+    """
 
     command: str
     spec: ModelSpec
     design: Design
+    collapsed: Design
     parameters: Parameters
     reduction: Reduction
     threads: int | None
@@ -102,8 +107,8 @@ def fit_model(
     Parameters
     ----------
     shortcuts
-        Whether log likelihoods that have a closed form are computed by it. Either
-        way gives the same results up to rounding.
+        Whether log likelihoods that have a closed form are computed by it, and equal
+        rows and units are merged. Either way gives the same results up to rounding.
 
     Raises
     ------
@@ -123,6 +128,7 @@ def fit_model(
         request.command,
         spec,
         design,
+        design,
         parameters,
         reduction,
         threads,
@@ -130,6 +136,8 @@ def fit_model(
         shortcuts,
     )
     ready = time.perf_counter()
+    if shortcuts and not fixed_only and not _is_exact(job):
+        job = replace(job, collapsed=collapsed(design, parameters.columns))
     fit = _fit_fixed(job, shown) if fixed_only else _fit_latent(job)
     ended = time.perf_counter()
     return replace(
@@ -163,7 +171,9 @@ def _starting_fit(job: _Job) -> FloatArray:
         _check_residuals(job, estimates)
         return estimates
     tolerance = ROUGH_GRADIENT * job.design.n_rows
-    start = fit_fixed_part(job.spec, job.design, job.threads, tolerance=tolerance)
+    start = fit_fixed_part(
+        job.spec, job.collapsed, job.threads, tolerance=tolerance, shortcuts=job.shortcuts
+    )
     if start is None:
         raise BadStartingValues(
             "initial values not feasible: the model without latent variables cannot be fitted",
@@ -211,6 +221,7 @@ def _fit_fixed(job: _Job, one_level: ModelSpec) -> Fit:
         reduction=job.reduction,
         most_iterations=job.most_iterations,
         on_iteration=job.monitor.iterated,
+        shortcuts=job.shortcuts,
     )
     if maximum is None:
         raise BadStartingValues("initial values not feasible")
@@ -320,7 +331,7 @@ def _objective(job: _Job) -> LatentObjective | GaussianObjective:
             job.design, job.parameters, job.reduction, job.monitor.evaluated, job.threads
         )
     engine = Engine(
-        job.design,
+        job.collapsed,
         job.parameters,
         job.threads,
         job.monitor.evaluated,
@@ -343,8 +354,8 @@ def _robust(job: _Job, fit: Fit, engine: Engine, placement: Placement | None) ->
     V_free = np.linalg.lstsq(T, fit.covariance, rcond=None)[0]
     V_free = np.linalg.lstsq(T, V_free.T, rcond=None)[0]
     scores = engine.cluster_scores(fit.estimates, placement) @ T
-    frequency = job.design.levels[-1].frequency
-    V = sandwich(scores, frequency, V_free, job.design.cluster)
+    frequency = engine.design.levels[-1].frequency
+    V = sandwich(scores, frequency, V_free, engine.design.cluster)
     return replace(
         fit,
         covariance=T @ V @ T.T,
@@ -370,7 +381,7 @@ def robust_fit(
         design = design.without_latent_variables(rows_per_unit=1)
     parameters = build_parameters(spec)
     reduction = build_reduction(spec.constraints, parameters.names)
-    job = _Job(fit.command, spec, design, parameters, reduction, threads, Unwatched())
+    job = _Job(fit.command, spec, design, design, parameters, reduction, threads, Unwatched())
     engine = Engine(design, parameters, threads)
     objective = LatentObjective(engine, reduction, spec.adaptive)
     value = objective.settled_value(reduction.reduce(fit.estimates))

@@ -92,9 +92,6 @@ def _compared(design: Design, columns: tuple[Column, ...], n: int) -> list[Float
     compared = [design.y[:n], design.denominator[:n], design.offset[:n]]
     if len(design.kinds) > 1:
         compared.append(design.kind[:n].astype(np.float64))
-    if _has_choice_sets(design):
-        # The place in the choice set: its rows are compared one by one.
-        compared.append(np.diff(design.entry_start[: n + 1]).astype(np.float64))
     scale = (as_column(variable) for variable in design.scale_variables)
     for column in dict.fromkeys((*columns, *scale)):
         if column:

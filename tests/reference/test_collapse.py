@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gllamm_cli.data import Dataset
+from gllamm_cli.estimate import engine as engine_module
 from gllamm_cli.estimate.engine import Engine
 from gllamm_cli.fit.covariance import sandwich
 from gllamm_cli.fit.estimator import fit_model
@@ -99,6 +100,7 @@ MODELS = [
     "g x, i(id) s(sc) adapt nip(5)",
     "g x, i(id) s(sc) nats adapt nip(5)",
     "m w, i(id) family(binom gauss) fv(which) link(logit ident) lv(which) adapt nip(5)",
+    "o w, i(id) family(binom binom) fv(which) link(ologit ologit) lv(which) adapt nip(5)",
     "o w, i(id) link(mlogit) nip(5)",
     "alternative i1 i2 i3, i(id) eqs(s) nocons link(mlogit) expanded(set chosen o) nip(5)",
     "alternative x, i(id) eqs(s) nocons link(mlogit) expanded(set chosen o) weight(wt) adapt",
@@ -321,6 +323,23 @@ def test_everything_equal_is_merged_and_nothing_changes(text, weights_worth, see
         for engine in engines
     ]
     np.testing.assert_allclose(robust[1], robust[0], rtol=1e-9, atol=1e-9)
+
+
+@pytest.mark.parametrize("text", [MODELS[1], MODELS[0], "n x, i(id top) family(poisson) nip(4)"])
+def test_threads_do_not_change_a_single_bit(text, monkeypatch):
+    # Otherwise so few rows would be left to one thread.
+    monkeypatch.setattr(engine_module, "TERMS_PER_THREAD", 1)
+    asked, data = resolved(text)
+    one, many = (fit_model(asked, data, threads=threads) for threads in (1, 5))
+    assert one.log_likelihood == many.log_likelihood
+    np.testing.assert_array_equal(one.estimates, many.estimates)
+    np.testing.assert_array_equal(one.covariance, many.covariance)
+
+
+def test_composite_links_are_left_alone():
+    text = "n w, i(id) family(poisson) link(log) composite(set i0 one) nip(4)"
+    design, parameters = built(text)
+    assert collapsed(design, parameters.columns) is design
 
 
 def test_rows_that_differ_are_left_alone():

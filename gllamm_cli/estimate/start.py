@@ -26,6 +26,8 @@ INITIAL = {"diagonal": 0.5, "offdiagonal": 0.0, "bmatrix": 0.5, "regression": 0.
 """gllamm's starts for parameters of the latent variables, by block."""
 INITIAL_ODDS = -0.4
 """gllamm's start for the constants of class log odds."""
+MANY_ROWS = 4000
+"""Rows from which looking for equal ones takes less time than merging them saves."""
 
 
 def fixed_part(spec: ModelSpec) -> ModelSpec:
@@ -95,7 +97,7 @@ def fit_fixed_part(
     one_level = fixed_part(spec)
     parameters = build_parameters(one_level)
     design = design.without_latent_variables()
-    if shortcuts:
+    if shortcuts and design.n_rows >= MANY_ROWS:
         design = collapsed(design, parameters.columns)
     engine = Engine(design, parameters, threads, shortcuts=shortcuts)
     guess = first_guess(one_level, design, parameters) if start is None else start

@@ -38,15 +38,10 @@ IndexArray = NDArray[np.int64]
 WORTH_WHILE = 1.5
 """Factor by which the number of rows must fall."""
 WORTH_WEIGHTS = 4.0
-"""The same for merging rows that a product form serves as long as they have weight 1."""
+"""The same for merging binary rows inside units, whose product form needs weights of 1."""
 SAMPLE_UNITS = 256
 SAMPLE_ROWS = 4096
 """Units and rows to look at first; more of a large design."""
-ALIKE = 0.25
-"""Equal pairs of units per unit from which merging them may be worth while.
-
-If every unit has one equal there is half a pair per unit.
-"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,7 +143,7 @@ def _is_plain(design: Design, n: int) -> bool:
     )
 
 
-def _promising(design: Design, columns: tuple[Column, ...], product_form: bool) -> bool:
+def _promising(design: Design, columns: tuple[Column, ...]) -> bool:
     """Whether the first units, or their rows, resemble each other enough to look at all."""
     lowest = design.levels[0]
     units = min(lowest.n_units, max(SAMPLE_UNITS, int(2.0 * np.sqrt(lowest.n_units))))
@@ -159,15 +154,16 @@ def _promising(design: Design, columns: tuple[Column, ...], product_form: bool) 
     kind = _kinds_of_rows(_compared(design, columns, rows))
     first = np.minimum(lowest.first[: units + 1], rows)
     merged = _merged(first, kind, design.row_weight[:rows], design.frequency[:rows])
-    factor = WORTH_WEIGHTS if product_form and _is_plain(design, rows) else WORTH_WHILE
+    factor = WORTH_WEIGHTS if _is_plain(design, rows) else WORTH_WHILE
     if rows >= factor * len(merged.number):
         return True
-    counts = np.bincount(_kinds_of_units(merged, kind, _own(design, 0, units)))
-    pairs = 0.5 * float(counts @ (counts - 1))
-    return pairs * lowest.n_units >= ALIKE * units**2
+    different = int(_kinds_of_units(merged, kind, _own(design, 0, units)).max()) + 1
+    # The share of units like an earlier one grows at most in proportion to their number.
+    share = (1.0 - different / units) * lowest.n_units / units
+    return share >= 1.0 - 1.0 / WORTH_WHILE
 
 
-def collapsed(design: Design, columns: tuple[Column, ...], *, product_form: bool = True) -> Design:
+def collapsed(design: Design, columns: tuple[Column, ...]) -> Design:
     """Merge equal rows and equal units.
 
     Returns ``design`` itself where that would not save much, and for composite links. The
@@ -178,10 +174,8 @@ def collapsed(design: Design, columns: tuple[Column, ...], *, product_form: bool
     ----------
     columns
         Design columns of the linear predictor.
-    product_form
-        Whether units of binary rows have a product form that weights of rows would spoil.
     """
-    if design.composite is not None or not _promising(design, columns, product_form):
+    if design.composite is not None or not _promising(design, columns):
         return design
     kind = _kinds_of_rows(_compared(design, columns, design.n_rows))
     # Rows, or choice sets, are the elements that units consist of.
@@ -204,7 +198,7 @@ def collapsed(design: Design, columns: tuple[Column, ...], *, product_form: bool
     for units in merged[-2:0:-1]:
         kept.insert(0, units.of(kept[0].number))
     elements = merged[0].of(kept[0].number)
-    if product_form and _is_plain(design, design.n_rows):
+    if _is_plain(design, design.n_rows):
         unmerged = every.of(kept[0].number)
         if len(unmerged.number) < WORTH_WEIGHTS * len(elements.number):
             elements = unmerged

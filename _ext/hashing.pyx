@@ -16,7 +16,7 @@ ctypedef const double *Column
 
 
 cdef inline uint64_t bits(double x) noexcept nogil:
-    """Bits of a number; those of 0.0 for -0.0."""
+    """Bits of a number; those of 0.0 for -0.0 (relaxed math would drop the addition)."""
     cdef uint64_t out
     x += 0.0
     memcpy(&out, &x, sizeof(double))

@@ -29,7 +29,7 @@ from gllamm_cli._hashing import (
 )
 from gllamm_cli.model.auxiliary import OrdinalRows
 from gllamm_cli.model.design import Design, DesignLevel
-from gllamm_cli.model.families import kind as kind_of
+from gllamm_cli.model.families import kind
 from gllamm_cli.model.structure import Column, as_column
 
 FloatArray = NDArray[np.float64]
@@ -72,11 +72,11 @@ def _runs(start: IndexArray, units: IndexArray) -> tuple[IndexArray, IndexArray]
 
 
 def _merged(
-    first: IndexArray, kind: IndexArray, weight: FloatArray, frequency: FloatArray
+    first: IndexArray, pattern: IndexArray, weight: FloatArray, frequency: FloatArray
 ) -> _Units:
-    """Merge units of one kind inside the units above, which begin at ``first``."""
-    start, number, group = distinct_children(first, kind)
-    if len(number) == len(kind):
+    """Merge units of one pattern inside the units above, which begin at ``first``."""
+    start, number, group = distinct_children(first, pattern)
+    if len(number) == len(pattern):
         return _Units(start, number, weight, frequency)
     sums = (np.bincount(group, x, len(number)).astype(np.float64) for x in (weight, frequency))
     return _Units(start, number, *sums)
@@ -104,14 +104,14 @@ def _compared(design: Design, columns: tuple[Column, ...], n: int) -> list[Float
     return [np.ascontiguousarray(x) for x in compared]
 
 
-def _kinds_of_rows(compared: list[FloatArray]) -> IndexArray:
+def _patterns_of_rows(compared: list[FloatArray]) -> IndexArray:
     """Numbers that only equal rows share."""
     return number_rows(compared, row_hashes(compared))
 
 
-def _kinds_of_units(children: _Units, kind: IndexArray, own: FloatArray) -> IndexArray:
-    """Numbers that units share if the kinds of their children and their ``own`` are the same."""
-    arrays = children.first, kind[children.number], children.weight, own
+def _patterns_of_units(children: _Units, pattern: IndexArray, own: FloatArray) -> IndexArray:
+    """Numbers that units share if the patterns of their children and their ``own`` are the same."""
+    arrays = children.first, pattern[children.number], children.weight, own
     return number_units(*arrays, unit_hashes(*arrays))
 
 
@@ -137,7 +137,7 @@ def _has_choice_sets(design: Design) -> bool:
 def _is_plain(design: Design, n: int) -> bool:
     """Whether the first ``n`` rows are all binary, with a logit link and weight 1."""
     return (
-        design.kinds == (kind_of("binom", "logit"),)
+        design.kinds == (kind("binom", "logit"),)
         and bool((design.row_weight[:n] == 1.0).all())
         and bool((design.denominator[:n] == 1.0).all())
     )
@@ -151,13 +151,13 @@ def _promising(design: Design, columns: tuple[Column, ...]) -> bool:
     if lowest.first[units] > most:
         units = max(1, int(np.searchsorted(lowest.first, most, side="right")) - 1)
     rows = min(int(lowest.first[units]), most)
-    kind = _kinds_of_rows(_compared(design, columns, rows))
+    pattern = _patterns_of_rows(_compared(design, columns, rows))
     first = np.minimum(lowest.first[: units + 1], rows)
-    merged = _merged(first, kind, design.row_weight[:rows], design.frequency[:rows])
+    merged = _merged(first, pattern, design.row_weight[:rows], design.frequency[:rows])
     factor = WORTH_WEIGHTS if _is_plain(design, rows) else WORTH_WHILE
     if rows >= factor * len(merged.number):
         return True
-    different = int(_kinds_of_units(merged, kind, _own(design, 0, units)).max()) + 1
+    different = int(_patterns_of_units(merged, pattern, _own(design, 0, units)).max()) + 1
     # The share of units like an earlier one grows at most in proportion to their number.
     share = (1.0 - different / units) * lowest.n_units / units
     return share >= 1.0 - 1.0 / WORTH_WHILE
@@ -177,23 +177,23 @@ def collapsed(design: Design, columns: tuple[Column, ...]) -> Design:
     """
     if design.composite is not None or not _promising(design, columns):
         return design
-    kind = _kinds_of_rows(_compared(design, columns, design.n_rows))
+    pattern = _patterns_of_rows(_compared(design, columns, design.n_rows))
     # Rows, or choice sets, are the elements that units consist of.
     starts, first = np.arange(design.n_rows + 1), design.levels[0].first
     if _has_choice_sets(design):
         starts = np.append(np.flatnonzero(np.diff(design.entry_start) == 1), design.n_rows)
         first = np.searchsorted(starts, first)
         ones = np.ones(design.n_rows)
-        sets = _merged(starts, kind, ones, ones)
-        kind = _kinds_of_units(sets, kind, np.zeros((len(starts) - 1, 0)))
+        sets = _merged(starts, pattern, ones, ones)
+        pattern = _patterns_of_units(sets, pattern, np.zeros((len(starts) - 1, 0)))
     weight, frequency = design.row_weight[starts[:-1]], design.frequency[starts[:-1]]
-    every = _Units(first, np.arange(len(kind)), weight, frequency)
-    merged = [_merged(first, kind, weight, frequency)]
+    every = _Units(first, np.arange(len(pattern)), weight, frequency)
+    merged = [_merged(first, pattern, weight, frequency)]
     for k, level in enumerate(design.levels):
-        kind = _kinds_of_units(merged[k], kind, _own(design, k, level.n_units))
+        pattern = _patterns_of_units(merged[k], pattern, _own(design, k, level.n_units))
         top = k + 1 == len(design.levels)
         first = np.array([0, level.n_units]) if top else design.levels[k + 1].first
-        merged.append(_merged(first, kind, level.weight, level.frequency))
+        merged.append(_merged(first, pattern, level.weight, level.frequency))
     kept = [merged[-1]]
     for units in merged[-2:0:-1]:
         kept.insert(0, units.of(kept[0].number))

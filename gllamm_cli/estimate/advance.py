@@ -15,6 +15,7 @@ from gllamm_cli.estimate.objective import LatentObjective
 from gllamm_cli.estimate.start import default_start, fit_fixed_part
 from gllamm_cli.model.constraints import Reduction
 from gllamm_cli.model.design import Design
+from gllamm_cli.model.factorise import factorise
 from gllamm_cli.model.parameters import Parameters
 from gllamm_cli.model.spec import ModelSpec
 from gllamm_cli.model.thin import thinned
@@ -64,7 +65,7 @@ def advanced_start(
         if fixed.log_likelihood > -PERFECT * part.n_rows:
             return None
         start = default_start(parameters, fixed.point)
-    engine = Engine(part, parameters, threads)
+    engine = Engine(*factorise(part, parameters, adaptive=spec.adaptive), threads)
     maximum = maximise(
         LatentObjective(engine, reduction, spec.adaptive),
         reduction.reduce(start),

@@ -229,7 +229,8 @@ def maximise(
     moved = distance = np.inf
     for _ in range(most_iterations):
         before, distance = distance, float(np.sqrt(curvature.scaled_gradient))
-        if _close(distance, before, tolerance, n_units * curvature.concave) and curvature.eigenvalues[0] > -FLAT:
+        counted = n_units if curvature.concave else 0
+        if _close(distance, before, tolerance, counted) and curvature.eigenvalues[0] > -FLAT:
             in_place = not stale or moved < IN_PLACE * min(1.0, n_units / MANY)
             if not (objective.at_rest and in_place):
                 if not objective.at_rest:
@@ -240,7 +241,7 @@ def maximise(
                 stale = False
                 curvature = _curvature(score, hessian)
                 distance = float(np.sqrt(curvature.scaled_gradient))
-            if _close(distance, before, tolerance, n_units * curvature.concave):
+            if _close(distance, before, tolerance, counted):
                 converged = True
                 if curvature.concave:
                     point = point + curvature.step(radius)[0]

@@ -96,9 +96,7 @@ class LatentObjective:
         theta = self._reduction.full(point)
         # With the moments, which cost next to nothing here, following costs no evaluation.
         adaptive = self.placement is not None
-        evaluation = self.engine.evaluate(
-            theta, self.placement, derivatives=True, moments=adaptive
-        )
+        evaluation = self.engine.evaluate(theta, self.placement, derivatives=True, moments=adaptive)
         if self.placement is not None:
             self._last = theta, self.placement, evaluation
         return evaluation.reduced(self._reduction)

@@ -13,6 +13,7 @@ from gllamm_cli.estimate.engine import Engine
 from gllamm_cli.estimate.guess import first_guess
 from gllamm_cli.estimate.maximise import SCALED_GRADIENT, Maximum, maximise
 from gllamm_cli.estimate.records import IterationRecord
+from gllamm_cli.model.collapse import collapsed
 from gllamm_cli.model.constraints import Reduction, build_reduction
 from gllamm_cli.model.design import Design
 from gllamm_cli.model.latent import old_equation_names
@@ -25,6 +26,8 @@ INITIAL = {"diagonal": 0.5, "offdiagonal": 0.0, "bmatrix": 0.5, "regression": 0.
 """gllamm's starts for parameters of the latent variables, by block."""
 INITIAL_ODDS = -0.4
 """gllamm's start for the constants of class log odds."""
+MANY_ROWS = 4000
+"""Rows from which looking for equal ones takes less time than merging them saves."""
 
 
 def fixed_part(spec: ModelSpec) -> ModelSpec:
@@ -85,14 +88,19 @@ def fit_fixed_part(
     most_iterations: int = 100,
     tolerance: float = SCALED_GRADIENT,
     on_iteration: Callable[[IterationRecord], None] = lambda record: None,
+    shortcuts: bool = True,
 ) -> Maximum | None:
     """Maximum likelihood for the model without latent variables (all weights as row weights).
 
-    Constraints are ignored unless their ``reduction`` is given; ``tolerance`` is the maximiser's.
+    Constraints are ignored unless their ``reduction`` is given; ``tolerance`` is the maximiser's;
+    with ``shortcuts`` equal rows are merged.
     """
     one_level = fixed_part(spec)
     parameters = build_parameters(one_level)
-    engine = Engine(design.without_latent_variables(), parameters, threads)
+    design = design.without_latent_variables()
+    if shortcuts and design.n_rows >= MANY_ROWS:
+        design = collapsed(design, parameters.columns)
+    engine = Engine(design, parameters, threads, shortcuts=shortcuts)
     guess = first_guess(one_level, design, parameters) if start is None else start
     reduction = reduction or build_reduction((), parameters.names)
     return maximise(

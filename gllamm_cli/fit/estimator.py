@@ -43,6 +43,7 @@ from gllamm_cli.fit.diagnose import (
 )
 from gllamm_cli.fit.fit import Fit
 from gllamm_cli.model.assemble import build_design
+from gllamm_cli.model.collapse import collapsed
 from gllamm_cli.model.constraints import Reduction, build_reduction
 from gllamm_cli.model.design import Design
 from gllamm_cli.model.factorise import factorise
@@ -71,11 +72,15 @@ Far enough below ``PERFECT_FIT``: where the fit is perfect it equals the loss.
 
 @dataclass(frozen=True, slots=True)
 class _Job:
-    """A model with its arrays, and how to work on it."""
+    """A model with its arrays, and how to work on it.
+
+    ``design`` has all rows; the log likelihood is computed from ``collapsed``.
+    """
 
     command: str
     spec: ModelSpec
     design: Design
+    collapsed: Design
     parameters: Parameters
     reduction: Reduction
     threads: int | None
@@ -103,9 +108,10 @@ def fit_model(
     Parameters
     ----------
     shortcuts
-        Whether log likelihoods that have a closed form are computed by it, and
-        integrals that factorise one by one. Either way gives the same results up to
-        rounding, or up to the error of adaptive quadrature (see ``factorise``).
+        Whether log likelihoods that have a closed form are computed by it, equal rows
+        and units are merged, and integrals that factorise are taken one by one. Either way
+        gives the same results up to rounding, or up to the error of adaptive quadrature
+        (see ``factorise``).
 
     Raises
     ------
@@ -125,6 +131,7 @@ def fit_model(
         request.command,
         spec,
         design,
+        design,
         parameters,
         reduction,
         threads,
@@ -132,6 +139,8 @@ def fit_model(
         shortcuts,
     )
     ready = time.perf_counter()
+    if shortcuts and not fixed_only and not _is_exact(job):
+        job = replace(job, collapsed=collapsed(design, parameters.columns))
     fit = _fit_fixed(job, shown) if fixed_only else _fit_latent(job)
     ended = time.perf_counter()
     return replace(
@@ -165,7 +174,9 @@ def _starting_fit(job: _Job) -> FloatArray:
         _check_residuals(job, estimates)
         return estimates
     tolerance = ROUGH_GRADIENT * job.design.n_rows
-    start = fit_fixed_part(job.spec, job.design, job.threads, tolerance=tolerance)
+    start = fit_fixed_part(
+        job.spec, job.collapsed, job.threads, tolerance=tolerance, shortcuts=job.shortcuts
+    )
     if start is None:
         raise BadStartingValues(
             "initial values not feasible: the model without latent variables cannot be fitted",
@@ -213,9 +224,11 @@ def _fit_fixed(job: _Job, one_level: ModelSpec) -> Fit:
         reduction=job.reduction,
         most_iterations=job.most_iterations,
         on_iteration=job.monitor.iterated,
+        shortcuts=job.shortcuts,
     )
     if maximum is None:
         raise BadStartingValues("initial values not feasible")
+    rows = job.design.without_latent_variables(rows_per_unit=1)
     job = replace(
         job,
         spec=replace(
@@ -225,7 +238,8 @@ def _fit_fixed(job: _Job, one_level: ModelSpec) -> Fit:
             weights=spec.weights,
             sampling_weights=spec.sampling_weights,
         ),
-        design=job.design.without_latent_variables(rows_per_unit=1),
+        design=rows,
+        collapsed=rows,
     )
     fit = _fit_value(job, "fixed effects model", maximum, n_units=job.design.n_units[:1])
     if spec.robust or spec.sampling_weights:
@@ -239,7 +253,7 @@ def _starting_values(job: _Job) -> FloatArray:
     if job.spec.start is None:
         if job.shortcuts and not _is_exact(job):
             start = advanced_start(
-                job.spec, job.design, job.parameters, job.reduction, job.threads
+                job.spec, job.collapsed, job.parameters, job.reduction, job.threads
             )
             if start is not None:
                 return start
@@ -290,7 +304,7 @@ def _fit_latent(job: _Job) -> Fit:
         reduction.reduce(start),
         adaptive=spec.adaptive,
         most_iterations=job.most_iterations,
-        n_units=job.design.levels[-1].n_units,
+        n_units=int(job.collapsed.levels[-1].frequency.sum()),
         on_iteration=job.monitor.iterated,
     )
     if maximum is None:
@@ -333,7 +347,7 @@ def _objective(job: _Job) -> LatentObjective | GaussianObjective:
 
 def _by_quadrature(job: _Job) -> LatentObjective:
     """The log likelihood by quadrature; what does not interact is integrated separately."""
-    design, parameters, adaptive = job.design, job.parameters, job.spec.adaptive
+    design, parameters, adaptive = job.collapsed, job.parameters, job.spec.adaptive
     if job.shortcuts:
         design, parameters = factorise(design, parameters, adaptive=adaptive)
     engine = Engine(design, parameters, job.threads, job.monitor.evaluated, shortcuts=job.shortcuts)
@@ -352,8 +366,8 @@ def _robust(job: _Job, fit: Fit, scores: FloatArray) -> Fit:
     T = job.reduction.T
     V_free = np.linalg.lstsq(T, fit.covariance, rcond=None)[0]
     V_free = np.linalg.lstsq(T, V_free.T, rcond=None)[0]
-    frequency = job.design.levels[-1].frequency
-    V = sandwich(scores @ T, frequency, V_free, job.design.cluster)
+    frequency = job.collapsed.levels[-1].frequency
+    V = sandwich(scores @ T, frequency, V_free, job.collapsed.cluster)
     return replace(
         fit,
         covariance=T @ V @ T.T,
@@ -379,7 +393,7 @@ def robust_fit(
         design = design.without_latent_variables(rows_per_unit=1)
     parameters = build_parameters(spec)
     reduction = build_reduction(spec.constraints, parameters.names)
-    job = _Job(fit.command, spec, design, parameters, reduction, threads, Unwatched())
+    job = _Job(fit.command, spec, design, design, parameters, reduction, threads, Unwatched())
     objective = _by_quadrature(job)
     value = objective.settled_value(reduction.reduce(fit.estimates))
     if not abs(value - fit.log_likelihood) <= SAME_LOG_LIKELIHOOD * abs(fit.log_likelihood):

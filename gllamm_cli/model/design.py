@@ -283,8 +283,20 @@ class Design:
         if composite is not None:
             composite = replace(composite, weight=composite.total_weight)
         return self._with_same_rows(
-            row_weight=self.total_weight, levels=(level,), composite=composite
+            row_weight=self.total_weight,
+            levels=(level,),
+            composite=composite,
+            cluster=self._cluster_of_rows(level.first[:-1]),
         )
+
+    def _cluster_of_rows(self, rows: IndexArray) -> FloatArray | None:
+        """Values of the variable of ``cluster()`` in some rows."""
+        if self.cluster is None:
+            return None
+        unit = rows
+        for level in self.levels:
+            unit = np.searchsorted(level.first, unit, side="right") - 1
+        return self.cluster[unit]
 
     def with_levels(
         self, levels: tuple[DesignLevel, ...], order: IndexArray | None = None

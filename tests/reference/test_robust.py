@@ -114,6 +114,19 @@ def test_without_latent_variables_it_is_white_with_n_over_n_minus_1():
     np.testing.assert_allclose(result.covariance, expected, rtol=1e-8)
 
 
+def test_without_latent_variables_scores_are_summed_in_clusters():
+    """Groups of ``cluster()`` are known for units; without latent variables scores belong to rows."""
+    result = fit("init cluster(region)")
+    X = np.column_stack([FRAME["x"], np.ones(len(FRAME))])
+    p = expit(X @ result.estimates)
+    bread = np.linalg.inv((X * (p * (1 - p))[:, None]).T @ X)
+    residual = X * (FRAME["y"].to_numpy() - p)[:, None]
+    sums = pd.DataFrame(residual).groupby(FRAME["region"].to_numpy()).sum().to_numpy()
+    J = len(sums)
+    expected = J / (J - 1) * bread @ sums.T @ sums @ bread
+    np.testing.assert_allclose(result.covariance, expected, rtol=1e-8)
+
+
 def test_replay_switches_between_the_two():
     session = Session(Dataset.from_frame(FRAME))
     session.run(f"gllamm y x, i(id) family(binom) nip({POINTS})")

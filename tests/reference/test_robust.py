@@ -115,7 +115,7 @@ def test_without_latent_variables_it_is_white_with_n_over_n_minus_1():
 
 
 def test_without_latent_variables_scores_are_summed_in_clusters():
-    """Groups of ``cluster()`` are known for units; without latent variables scores belong to rows."""
+    """Groups of ``cluster()`` belong to units; without latent variables scores belong to rows."""
     result = fit("init cluster(region)")
     X = np.column_stack([FRAME["x"], np.ones(len(FRAME))])
     p = expit(X @ result.estimates)

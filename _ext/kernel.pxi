@@ -397,14 +397,13 @@ cdef class Kernel:
         Returns
         -------
         log_likelihood : (top-level clusters,)
-        scores : (blocks or, with ``cluster_scores``, clusters; parameters) or None
-            To be summed over rows.
+        scores : (parameters,), with ``cluster_scores`` (clusters, parameters), or None
         hessian : (parameters, parameters) symmetric, or None
         moments : list of (units, size) arrays per level, or None
         """
         cdef Model *g = &self.model
         cdef Index top = g.n_levels, K = g.n_parameters, n_blocks = self.blocks.shape[0] - 1
-        cdef Index b, j, t, size, slot, row
+        cdef Index b, j, t, size, slot, row, k, h
         cdef double[:, ::1] moment_view
         cdef const long long[::1] blocks = self.blocks
         cdef list held = []
@@ -473,9 +472,21 @@ cdef class Kernel:
         held.clear()
         if not derivatives:
             return log_likelihood, None, None, moment_arrays if moments else None
-        lower = hessians[:, : K * K].sum(axis=0).reshape(K, K)
-        hessian = np.tril(lower) + np.tril(lower, -1).T
-        return log_likelihood, scores[:, :K], hessian, moment_arrays if moments else None
+        # In the order of the blocks, whichever thread computed them.
+        hessian = np.zeros((K, K))
+        score = scores[:, :K] if cluster_scores else np.zeros(K)
+        cdef double[:, ::1] total = hessian
+        cdef double[::1] total_score = np.zeros(K) if cluster_scores else score
+        for b in range(n_blocks):
+            for k in range(K):
+                for h in range(k + 1):
+                    total[k, h] += hessian_view[b, k * K + h]
+                if not cluster_scores:
+                    total_score[k] += score_view[b, k]
+        for k in range(K):
+            for h in range(k):
+                total[h, k] = total[k, h]
+        return log_likelihood, score, hessian, moment_arrays if moments else None
 
     def posterior_nodes(
         self, const double[::1] coefficient, auxiliary, const double[:, ::1] gamma_terms,

@@ -19,6 +19,8 @@ from gllamm_cli.model.parameters import Parameters
 
 FloatArray = NDArray[np.float64]
 
+Kernel = kernel_class()
+
 TERMS_PER_THREAD = 50_000
 """Densities (rows times nodes) in one evaluation that keep a thread busy for about 0.3 ms."""
 _NO_TERMS = np.zeros((0, 3))
@@ -86,6 +88,7 @@ class Engine:
         shortcuts: bool = True,
     ) -> None:
         self._on_evaluation = on_evaluation
+        self._fixed_masses: list[Masses] | None = None
         self._evaluated: tuple[FloatArray, list[tuple[FloatArray, FloatArray]]] | None = None
         self.design = design
         self.parameters = parameters
@@ -100,7 +103,7 @@ class Engine:
             else (level.rule.n_nodes - 1) * level.class_design.shape[1]
             for level in design.levels
         ]
-        self._kernel = kernel_class()(
+        self._kernel = Kernel(
             design.kind,
             design.y,
             design.denominator,
@@ -176,11 +179,16 @@ class Engine:
         return self._evaluated[1]
 
     def _masses(self, theta: FloatArray) -> list[Masses]:
+        if self._fixed_masses is not None:
+            return self._fixed_masses
         odds = np.split(theta[self.parameters.odds_index], np.cumsum(self._n_odds)[:-1])
-        return [
+        masses = [
             evaluate_masses(level, part)
             for level, part in zip(self.design.levels, odds, strict=True)
         ]
+        if not any(self._n_odds):
+            self._fixed_masses = masses
+        return masses
 
     def cluster_scores(self, theta: FloatArray, placement: Placement | None = None) -> FloatArray:
         """Score of each top-level cluster, its weight included, (clusters, K).
@@ -259,7 +267,7 @@ class Engine:
         predictors, masses = self._predictors(theta), self._masses(theta)
         bent = derivatives and not all(predictor.linear for predictor in auxiliary)
         first = np.zeros((self.design.n_rows, len(auxiliary))) if bent else _NO_FIRST
-        values, scores, hessian, unit_moments = self._call(
+        values, score, hessian, unit_moments = self._call(
             theta,
             placement,
             predictors,
@@ -273,9 +281,8 @@ class Engine:
         kept = None if unit_moments is None else tuple(unit_moments)
         if not np.isfinite(log_likelihood):
             return Evaluation(-np.inf)
-        if scores is None or hessian is None:
+        if score is None or hessian is None:
             return Evaluation(log_likelihood, moments=kept)
-        score = scores.sum(axis=0)
         if not (np.isfinite(score).all() and np.isfinite(hessian).all()):
             return Evaluation(-np.inf)
         if bent:

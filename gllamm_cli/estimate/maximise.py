@@ -24,6 +24,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Protocol
 
 import numpy as np
@@ -114,7 +115,7 @@ class Maximum:
     iterations: tuple[IterationRecord, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class _Curvature:
     """Eigen decomposition of the information in scaled coordinates."""
 
@@ -123,11 +124,11 @@ class _Curvature:
     vectors: FloatArray
     gradient: FloatArray
 
-    @property
+    @cached_property
     def concave(self) -> bool:
         return bool(self.eigenvalues[0] > FLAT * max(self.eigenvalues[-1], FLAT))
 
-    @property
+    @cached_property
     def scaled_gradient(self) -> float:
         """g'H^-1 g, negative curvature counted as positive, over directions that are not flat."""
         size = np.abs(self.eigenvalues)
@@ -176,7 +177,7 @@ class _Curvature:
 def _curvature(score: FloatArray, hessian: FloatArray) -> _Curvature:
     diagonal = np.abs(np.diag(hessian))
     scale = 1.0 / np.sqrt(np.maximum(diagonal, 1e-12 * max(diagonal.max(initial=0.0), 1e-300)))
-    eigenvalues, vectors = np.linalg.eigh(-hessian * np.outer(scale, scale))
+    eigenvalues, vectors = np.linalg.eigh(-hessian * (scale[:, None] * scale))
     return _Curvature(scale, eigenvalues, vectors, vectors.T @ (scale * score))
 
 

@@ -63,8 +63,10 @@ NO_RESIDUAL = 1e-7
 """Residual standard deviation, relative to the response, that counts as zero."""
 PERFECT_FIT = 1e-7
 """Loss of log likelihood per row below which a binary fit counts as perfect."""
+ROUGH_START = 1e-3
+"""g'H^-1 g of estimates that only serve as starting values."""
 ROUGH_GRADIENT = 1e-8
-"""Per row, g'H^-1 g of estimates that only serve as starting values.
+"""The same for each row, where it must be seen whether the fit is perfect.
 
 Far enough below ``PERFECT_FIT``: where the fit is perfect it equals the loss.
 """
@@ -173,7 +175,9 @@ def _starting_fit(job: _Job) -> FloatArray:
         estimates = gaussian.least_squares(job.spec, job.design, one_level)
         _check_residuals(job, estimates)
         return estimates
-    tolerance = ROUGH_GRADIENT * job.design.n_rows
+    # Only binary responses can be fitted perfectly; what is set up is to be seen.
+    rough = not _is_binary(job.spec) and job.spec.purpose is Purpose.ESTIMATE
+    tolerance = ROUGH_START if rough else ROUGH_GRADIENT * job.design.n_rows
     start = fit_fixed_part(
         job.spec, job.collapsed, job.threads, tolerance=tolerance, shortcuts=job.shortcuts
     )

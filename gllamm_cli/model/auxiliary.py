@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import IntEnum
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -38,7 +39,7 @@ ABSENT = {Channel.LOG_SCALE: 0.0, Channel.LOWER: -np.inf, Channel.UPPER: np.inf}
 """Predictor of a row without groups: there is no threshold on that side."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class AuxiliaryPredictor:
     """One predictor of all rows.
 
@@ -67,31 +68,49 @@ class AuxiliaryPredictor:
         """Terms of row i are ``start[i]:start[i + 1]``, (N + 1,)."""
         return np.asarray(self.group_start[self.row_group])
 
-    @property
+    @cached_property
     def linear(self) -> bool:
         """Whether every T is the identity."""
         return not self.transform.any()
 
+    @cached_property
+    def _absent(self) -> IndexArray:
+        """Rows without groups."""
+        return np.flatnonzero(np.diff(self.row_group) == 0)
+
+    @cached_property
+    def _single(self) -> IndexArray | None:
+        """Rows with a group, if no row has several and no group several terms."""
+        present = np.diff(self.row_group) == 1
+        n = len(self.group_start) - 1
+        single = np.count_nonzero(present) == n and len(self.column) == n
+        return np.flatnonzero(present) if single else None
+
     def _groups(self, alpha: FloatArray) -> FloatArray:
         """W'alpha of each group."""
-        return _sums(self.weight * alpha[self.column], self.group_start)
+        terms = self.weight * alpha[self.column]
+        return terms if self._single is not None else _sums(terms, self.group_start)
 
     def evaluate(self, alpha: FloatArray) -> tuple[FloatArray, FloatArray]:
         """Return the predictor (N,) and its derivative in the parameter of each term (terms,)."""
         forms = self._groups(alpha)
         if self.linear:
-            return self._present(_sums(forms, self.row_group)), self.weight
+            return self._present(forms), self.weight
         values, slopes = forms.copy(), np.ones_like(forms)
         exp, log = self.transform == Transform.EXP, self.transform == Transform.LOG_ABS
         values[exp] = slopes[exp] = np.exp(np.minimum(forms[exp], 700.0))
         values[log] = np.log(np.maximum(np.abs(forms[log]), 1e-300))
         slopes[log] = 1.0 / np.where(forms[log] == 0.0, 1e-300, forms[log])
-        predictor = self._present(_sums(values, self.row_group))
-        return predictor, self.weight * np.repeat(slopes, np.diff(self.group_start))
+        return self._present(values), self.weight * np.repeat(slopes, np.diff(self.group_start))
 
-    def _present(self, predictor: FloatArray) -> FloatArray:
-        """Put what stands for no predictor where rows have none."""
-        predictor[np.diff(self.row_group) == 0] = ABSENT[self.channel]
+    def _present(self, values: FloatArray) -> FloatArray:
+        """Sums of groups in each row, and what stands for no predictor where rows have none."""
+        if self._single is not None:
+            predictor = np.full(len(self.row_group) - 1, ABSENT[self.channel])
+            predictor[self._single] = values
+            return predictor
+        predictor = _sums(values, self.row_group)
+        predictor[self._absent] = ABSENT[self.channel]
         return predictor
 
     def curvature(self, alpha: FloatArray, first: FloatArray) -> FloatArray:

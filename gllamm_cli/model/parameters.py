@@ -14,6 +14,7 @@ phi to theta is the same few lines for every model.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,7 +27,7 @@ FloatArray = NDArray[np.float64]
 IndexArray = NDArray[np.int64]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Parameters:
     """Names of theta (K) and the map theta -> phi (P pairs, A auxiliary, O odds).
 
@@ -76,13 +77,51 @@ class Parameters:
         order = np.lexsort((latent, self.pair_column))
         return replace(self, pair_latent=latent[order], term_pair=np.argsort(order)[self.term_pair])
 
+    @property
+    def _n_factors(self) -> int:
+        return self.n + 1 + len(self.exponents)
+
+    @cached_property
+    def _linear(self) -> bool:
+        """Whether h is linear in theta."""
+        return self.term_factors.shape[1] == 1 and not len(self.exponents)
+
+    @cached_property
+    def _rest(self) -> IndexArray:
+        """The other factors of each factor of a term, (T, D, D - 1)."""
+        degree = self.term_factors.shape[1]
+        others = [[e for e in range(degree) if e != d] for d in range(degree)]
+        return self.term_factors[:, np.array(others, dtype=np.int64)]
+
+    @cached_property
+    def _rest_of_two(self) -> tuple[IndexArray, IndexArray]:
+        """Both factors of each pair of factors as one number, (T, pairs), and the other factors."""
+        degree = self.term_factors.shape[1]
+        pairs = [(d, e) for d in range(degree) for e in range(degree) if d != e]
+        others = [[f for f in range(degree) if f not in pair] for pair in pairs]
+        first, second = np.array(pairs, dtype=np.int64).reshape(-1, 2).T
+        number = self.term_factors[:, first] * self._n_factors + self.term_factors[:, second]
+        where = np.array(others, dtype=np.int64).reshape(len(pairs), max(degree - 2, 0))
+        return number, self.term_factors[:, where]
+
+    @cached_property
+    def _constant_part(self) -> FloatArray:
+        """The Jacobian of a linear map; of others the rows that are constant, (P + A + O, K)."""
+        direct = np.concatenate([self.auxiliary_index, self.odds_index])
+        out = np.zeros((self.n_pairs + len(direct), self.n))
+        out[self.n_pairs + np.arange(len(direct)), direct] = 1.0
+        if self._linear:
+            whole = np.zeros((self.n_pairs, self._n_factors))
+            np.add.at(whole, (self.term_pair, self.term_factors[:, 0]), self.term_number)
+            out[: self.n_pairs] = whole[:, : self.n]
+        return out
+
     def _factors(self, theta: FloatArray) -> FloatArray:
-        factors = np.concatenate([theta, [1.0], np.exp(theta[self.exponents])])
-        return np.asarray(factors[self.term_factors])
+        return np.concatenate([theta, [1.0], np.exp(theta[self.exponents])])
 
     def coefficients(self, theta: FloatArray) -> FloatArray:
         """Return h(theta), shape (P,)."""
-        values = self.term_number * self._factors(theta).prod(axis=1)
+        values = self.term_number * self._factors(theta)[self.term_factors].prod(axis=1)
         totals = np.bincount(self.term_pair, weights=values, minlength=self.n_pairs)
         return np.asarray(totals, dtype=np.float64)
 
@@ -94,36 +133,40 @@ class Parameters:
         return out
 
     def jacobian(self, theta: FloatArray) -> FloatArray:
-        """Return d phi / d theta, shape (P + A + O, K)."""
-        factors = self._factors(theta)
-        gradient = np.zeros((self.n_pairs, self.n + 1 + len(self.exponents)))
-        for d in range(factors.shape[1]):
-            partial = self.term_number * np.delete(factors, d, axis=1).prod(axis=1)
-            np.add.at(gradient, (self.term_pair, self.term_factors[:, d]), partial)
-        direct = np.concatenate([self.auxiliary_index, self.odds_index])
-        identity = np.zeros((len(direct), self.n))
-        identity[np.arange(len(direct)), direct] = 1.0
-        return np.vstack([self._from_factors(gradient, theta), identity])
+        """Return d phi / d theta, shape (P + A + O, K); not to be written to."""
+        if self._linear:
+            return self._constant_part
+        factors, size = self._factors(theta), self._n_factors
+        partial = self.term_number[:, None] * factors[self._rest].prod(axis=2)
+        gradient = np.bincount(
+            (self.term_pair[:, None] * size + self.term_factors).ravel(),
+            weights=partial.ravel(),
+            minlength=self.n_pairs * size,
+        )
+        out = self._constant_part.copy()
+        out[: self.n_pairs] = self._from_factors(gradient.reshape(self.n_pairs, size), theta)
+        return out
 
     def curvature(self, theta: FloatArray, score: FloatArray) -> FloatArray:
         """Return sum_p score_p * d2 h_p / d theta d theta', shape (K, K).
 
         ``score`` is (P,).
         """
-        factors = self._factors(theta)
-        weight = score[self.term_pair] * self.term_number
-        n_factors = self.n + 1 + len(self.exponents)
-        second = np.zeros((n_factors, n_factors))
-        first = np.zeros(n_factors)
-        degree = factors.shape[1]
-        for d in range(degree):
-            partial = weight * np.delete(factors, d, axis=1).prod(axis=1)
-            np.add.at(first, self.term_factors[:, d], partial)
-            for e in range(degree):
-                if d != e:
-                    partial = weight * np.delete(factors, (d, e), axis=1).prod(axis=1)
-                    np.add.at(second, (self.term_factors[:, d], self.term_factors[:, e]), partial)
+        if self._linear:
+            return np.zeros((self.n, self.n))
+        factors, size = self._factors(theta), self._n_factors
+        weight = (score[self.term_pair] * self.term_number)[:, None]
+        number, rest = self._rest_of_two
+        partial = weight * factors[rest].prod(axis=2)
+        second = np.bincount(number.ravel(), weights=partial.ravel(), minlength=size * size)
+        second = second.reshape(size, size)
+        if not len(self.exponents):
+            return second[: self.n, : self.n]
         out = self._from_factors(self._from_factors(second, theta).T, theta)
+        partial = weight * factors[self._rest].prod(axis=2)
+        first = np.bincount(
+            self.term_factors.ravel(), weights=partial.ravel(), minlength=self._n_factors
+        )
         for e, k in enumerate(self.exponents):
             out[k, k] += first[self.n + 1 + e] * np.exp(theta[k])
         return out

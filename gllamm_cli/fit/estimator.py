@@ -176,7 +176,7 @@ def _starting_fit(job: _Job) -> FloatArray:
         _check_residuals(job, estimates)
         return estimates
     # Only binary responses can be fitted perfectly; what is set up is to be seen.
-    rough = not _is_binary(job.spec) and job.spec.purpose is Purpose.ESTIMATE
+    rough = not _is_binary(job.spec) and job.spec.purpose is Purpose.FIT
     tolerance = ROUGH_START if rough else ROUGH_GRADIENT * job.design.n_rows
     start = fit_fixed_part(
         job.spec, job.collapsed, job.threads, tolerance=tolerance, shortcuts=job.shortcuts

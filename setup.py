@@ -50,6 +50,12 @@ def kernel(name: str, flags: list[str]) -> Extension:
 setup(
     ext_modules=[
         *(kernel(name, flags) for name, flags in INSTRUCTIONS.items()),
+        Extension(
+            "gllamm_cli._columns",
+            ["_ext/columns.pyx"],
+            extra_compile_args=["-O3", "-fopenmp"],
+            extra_link_args=["-fopenmp"],
+        ),
         Extension("gllamm_cli._hashing", ["_ext/hashing.pyx"], extra_compile_args=["-O3"]),
         Extension("gllamm_cli._processor", ["_ext/processor.pyx"]),
     ],

@@ -92,6 +92,8 @@ cdef class Kernel:
         Composite links: (N,) int32, (N, parts), (N,); see ``composite.pxd``.
     product_form : bool
         Whether units of binary rows are computed as in ``bernoulli.pxd``.
+    threads : int
+        For looking at the rows here; ``evaluate`` has its own.
     """
 
     cdef Model model
@@ -108,7 +110,7 @@ cdef class Kernel:
         const long long[::1] entry_start,
         const long long[::1] pair_start, const int[::1] pair_latent,
         auxiliary, int n_aux, levels, const long long[::1] blocks, composite=None,
-        bint product_form=True,
+        bint product_form=True, int threads=1,
     ):
         cdef Model *g = &self.model
         cdef Index n = y.shape[0], below = 0, i
@@ -142,7 +144,9 @@ cdef class Kernel:
         g.column = &column[0] if column.shape[0] else NULL
         g.value = &value[0] if value.shape[0] else NULL
         g.entry_start = &entry_start[0]
-        g.largest_group = np.diff(np.asarray(entry_start)).max()
+        for i in range(n):
+            if entry_start[i + 1] - entry_start[i] > g.largest_group:
+                g.largest_group = entry_start[i + 1] - entry_start[i]
         g.n_columns = pair_start.shape[0] - 1
         g.n_pairs = pair_latent.shape[0]
         if pair_start[g.n_columns] != g.n_pairs:
@@ -216,7 +220,7 @@ cdef class Kernel:
         self.set_places(np.asarray(levels[0][2]))
         self.set_column_pairs()
         if product_form and composite is None and not g.fixed:
-            self.set_bernoulli()
+            self.set_bernoulli(threads)
 
     cdef set_places(self, node):
         """Lay the nodes of level 2 out in whole vectors; see ``Level``."""
@@ -242,7 +246,7 @@ cdef class Kernel:
         """
         cdef Model *g = &self.model
         cdef Index i, size = packed(g.n_latent + 1), n_pairs = packed(g.n_columns)
-        cdef Index met = 0, number = 0
+        cdef Index met = 0, number = 0, seen = 0
         cdef long long z, y
         cdef int[::1] column_pair
         if g.n_levels > 2 or g.largest_group > 1 or g.fixed or not 0 < g.n_columns <= 256:
@@ -250,10 +254,13 @@ cdef class Kernel:
         column_pair = np.full(n_pairs, -1, dtype=np.int32)
         with nogil:
             for i in range(g.n_rows):
-                for z in range(g.row_start[i], g.row_start[i + 1]):
-                    for y in range(g.row_start[i], z + 1):
-                        column_pair[packed(g.column[z]) + g.column[y]] = 0
                 met += packed(g.row_start[i + 1] - g.row_start[i])
+                # As a rule a few rows show all pairs.
+                if seen < n_pairs:
+                    for z in range(g.row_start[i], g.row_start[i + 1]):
+                        for y in range(g.row_start[i], z + 1):
+                            seen += column_pair[packed(g.column[z]) + g.column[y]] < 0
+                            column_pair[packed(g.column[z]) + g.column[y]] = 0
         for i in range(n_pairs):
             if column_pair[i] == 0:
                 column_pair[i] = number
@@ -269,7 +276,7 @@ cdef class Kernel:
             g.n_column_pairs = number
             g.column_pair = &column_pair[0]
 
-    cdef set_bernoulli(self):
+    cdef set_bernoulli(self, int threads):
         """Mark the level-2 units all of whose rows are binary with a logit link."""
         cdef Model *g = &self.model
         cdef unsigned char[::1] marks = np.zeros(g.level[2].n_units, dtype=np.uint8)
@@ -277,8 +284,9 @@ cdef class Kernel:
         if not g.mixed and g.kind[0] != BINOMIAL * LINKS + LOGIT:
             return
         with nogil:
-            for unit in range(g.level[2].n_units):
+            for unit in prange(g.level[2].n_units, num_threads=threads, schedule="static"):
                 marks[unit] = kind_of_unit(g, unit)
+            for unit in range(g.level[2].n_units):
                 found += marks[unit] > 0
         if found:
             self.keep.append(marks)

@@ -95,7 +95,9 @@ class Engine:
         self.threads = _useful_threads(design, threads or available_threads())
         gamma = FAMILY_BY_NAME["gamma"].code
         self._has_gamma = any(kind // LINK_CODES % COMPOSITE_CODE == gamma for kind in design.kinds)
-        start, column, value = design.sparse_rows(parameters.columns)
+        start, column, value = design.sparse_rows(
+            parameters.columns, threads or available_threads()
+        )
         pairs_per_column = np.bincount(parameters.pair_column, minlength=len(parameters.columns))
         self._n_odds = [
             0
@@ -130,6 +132,7 @@ class Engine:
             if design.composite is None
             else (design.composite.part, design.composite.portion, design.composite.weight),
             shortcuts,
+            self.threads,
         )
 
     def _call(

@@ -151,15 +151,47 @@ class Weights:
         return found[0], found[1]
 
 
-def _sort(spec: ModelSpec, dataset: Dataset, rows: IndexArray, number: IndexArray) -> IndexArray:
-    """Order of the rows: by units from the top, then response, then choice set."""
-    keys: list[NDArray[np.float64] | IndexArray] = [np.arange(len(rows))]
+class _Rows:
+    """Variables of some rows of a data set, each gathered once; not to be written to."""
+
+    def __init__(self, dataset: Dataset, rows: IndexArray) -> None:
+        n = len(rows)
+        self._dataset = dataset
+        # All rows as they stand need no copy.
+        self._rows = None if n == dataset.n_rows and (rows == np.arange(n)).all() else rows
+        self._gathered: dict[str, FloatArray] = {}
+        self.n = n
+
+    def __call__(self, name: str) -> FloatArray:
+        if name not in self._gathered:
+            values = self._dataset.column(name)
+            self._gathered[name] = values if self._rows is None else values[self._rows]
+        return self._gathered[name]
+
+
+def _sort(spec: ModelSpec, column: _Rows, number: IndexArray) -> IndexArray | None:
+    """Order of the rows: by units from the top, response, choice set; None if they have it."""
+    keys: list[NDArray[np.float64] | IndexArray] = []
     if spec.choice_sets is not None:
-        keys.append(dataset.column(spec.choice_sets.unit)[rows])
+        keys.append(column(spec.choice_sets.unit))
     # The rows of a composite stay together even if they are of several kinds.
-    keys.append(number if spec.composite is None else dataset.column(spec.composite.unit)[rows])
-    keys.extend(dataset.column(level.unit)[rows] for level in spec.levels)
-    return np.lexsort(keys)
+    keys.append(number if spec.composite is None else column(spec.composite.unit))
+    keys.extend(column(level.unit) for level in spec.levels)
+    if _in_order(keys[::-1]):
+        return None
+    return np.lexsort([np.arange(column.n), *keys])
+
+
+def _in_order(keys: list[NDArray[np.float64] | IndexArray]) -> bool:
+    """Whether rows ascend in the first key, within its values in the second, and so on."""
+    same = None
+    for key in keys:
+        down = key[1:] < key[:-1]
+        if (down if same is None else down & same).any():
+            return False
+        equal = key[1:] == key[:-1]
+        same = equal if same is None else same & equal
+    return True
 
 
 def nested_levels(
@@ -235,13 +267,13 @@ def build_design(spec: ModelSpec, dataset: Dataset) -> tuple[Design, ModelSpec, 
     """
     rows, notes = estimation_rows(spec, dataset)
 
-    def column(name: str) -> FloatArray:
-        return dataset.column(name)[rows]
-
     notes.extend(nesting_notes(spec, dataset, rows))
+    column = _Rows(dataset, rows)
     number = response_number(spec, column, len(rows))
-    order = _sort(spec, dataset, rows, number)
-    rows, number = rows[order], number[order]
+    order = _sort(spec, column, number)
+    if order is not None:
+        rows, number = rows[order], number[order]
+        column = _Rows(dataset, rows)
     alternative = None
     repeats = 1
     if spec.choice_sets is None and LINK_BY_NAME[spec.response.link].nominal:
@@ -249,6 +281,7 @@ def build_design(spec: ModelSpec, dataset: Dataset) -> tuple[Design, ModelSpec, 
         repeats = len(categories)
         alternative = np.tile(categories, len(rows))
         rows, number = np.repeat(rows, repeats), np.repeat(number, repeats)
+        column = _Rows(dataset, rows)
 
     starts = unit_starts([column(level.unit) for level in spec.levels]) if spec.levels else []
     weights = Weights(spec, column)

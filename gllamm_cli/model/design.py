@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from gllamm_cli._columns import compress
 from gllamm_cli.model.auxiliary import (
     AuxiliaryPredictor,
     Channel,
@@ -195,39 +196,19 @@ class Design:
             x = x * self.variables[name]
         return x
 
-    def sparse_rows(self, columns: tuple[Column, ...]) -> CompressedRows:
-        """Columns compressed by rows: starts (N + 1,), column numbers, values."""
+    def sparse_rows(self, columns: tuple[Column, ...], threads: int = 1) -> CompressedRows:
+        """Columns compressed by rows: starts (N + 1,), column numbers, values.
+
+        They do not depend on ``threads``.
+        """
         if columns not in self._compressed:
-            self._compressed[columns] = self._compress(columns)
+            products = [np.ascontiguousarray(self.product(column)) for column in columns]
+            self._compressed[columns] = compress(products, self.n_rows, threads)
         return self._compressed[columns]
 
     @cached_property
     def _compressed(self) -> dict[tuple[Column, ...], CompressedRows]:
         return {}
-
-    def _compress(self, columns: tuple[Column, ...]) -> CompressedRows:
-        n, width = self.n_rows, len(columns)
-        if all(np.count_nonzero(self.product(column)) == n for column in columns):
-            start = np.arange(n + 1, dtype=np.int64) * width
-            numbers = np.tile(np.arange(width, dtype=np.int32), n)
-            return start, numbers, self.matrix(columns).ravel()
-        filled = np.zeros(n, dtype=np.int64)
-        for column in columns:
-            filled += self.product(column) != 0.0
-        start = np.zeros(n + 1, dtype=np.int64)
-        np.cumsum(filled, out=start[1:])
-        # Column by column, so that there is never a table with all the zeros.
-        number = np.empty(start[-1], dtype=np.int32)
-        value = np.empty(start[-1])
-        cursor = start[:-1].copy()
-        for c, column in enumerate(columns):
-            x = self.product(column)
-            rows = np.flatnonzero(x)
-            at = cursor[rows]
-            number[at] = c
-            value[at] = x[rows]
-            cursor[rows] += 1
-        return start, number, value
 
     @cached_property
     def auxiliary(self) -> tuple[AuxiliaryPredictor, ...]:

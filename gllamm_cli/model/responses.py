@@ -42,6 +42,8 @@ def response_number(spec: ModelSpec, column: Column, n_rows: int) -> IndexArray:
     InvalidResponse
         A selector has a value that selects no response.
     """
+    if len(spec.responses) == 1 and spec.link_selector is None and spec.family_selector is None:
+        return np.zeros(n_rows, dtype=np.int64)
     number = np.full(n_rows, -1, dtype=np.int64)
     for position, response in enumerate(spec.responses):
         here = np.ones(n_rows, dtype=bool)
@@ -290,13 +292,14 @@ def build_responses(
     nominal = np.zeros(n, dtype=bool)
     composite, composite_place = _composite(spec, column, unit_start, n)
     part = None if composite is None else composite.part
+    alone = len(kinds) == 1
     for position, response in enumerate(spec.responses):
-        here = number == position
+        here = slice(None) if alone else number == position
         link = LINK_BY_NAME[response.link]
         if link.nominal:
-            nominal |= here
+            nominal[here] = True
         elif not link.ordinal:
-            seen = here if part is None else here & (part > 0)
+            seen = here if part is None else (number == position) & (part > 0)
             notes.extend(check_domain(spec.depvar, response, y[seen], denominator[seen]))
     spec, ordinal = _ordinal(spec, y, number, column)
     place = np.ones(n, dtype=np.int64)
@@ -316,7 +319,7 @@ def build_responses(
             indicators = _alternative_indicators(spec, y)
         choice, place = _choices(spec, nominal, column, unit_start)
         y = np.where(nominal, choice, y)
-    kind_of_row = kinds[number]
+    kind_of_row = np.full(n, kinds[0]) if alone else kinds[number]
     if composite is not None:
         kind_of_row = kind_of_row + COMPOSITE_CODE * LINK_CODES
         place = composite_place

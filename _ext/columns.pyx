@@ -1,0 +1,98 @@
+# cython: language_level=3, boundscheck=False, wraparound=False
+# cython: cdivision=True, initializedcheck=False
+"""Design columns, compressed by rows.
+
+Rows are shared among threads in pieces. Each number has one place, which does not depend on
+who writes it.
+"""
+
+from cython.parallel cimport prange
+from libc.stdlib cimport free, malloc
+
+import numpy as np
+
+cdef enum:
+    PIECE = 8192            # rows
+
+
+def compress(list columns, Py_ssize_t n, int threads):
+    """Keep the nonzero values of columns, row by row.
+
+    Parameters
+    ----------
+    columns : list of (n,) float64
+    n : int
+    threads : int
+
+    Returns
+    -------
+    start : (n + 1,) int64
+        Values of row i are ``start[i]:start[i + 1]``.
+    number : int32
+        Their columns, ascending in a row.
+    value : float64
+    """
+    cdef Py_ssize_t width = len(columns), c, i, p, pieces = (n + PIECE - 1) // PIECE
+    cdef long long at, found
+    cdef const double[::1] column
+    cdef const double **x = <const double **>malloc(max(1, width) * sizeof(double *))
+    if x == NULL:
+        raise MemoryError
+    start_ = np.empty(n + 1, dtype=np.int64)
+    cdef long long[::1] start = start_
+    cdef int[::1] number
+    cdef double[::1] value
+    try:
+        for c in range(width):
+            column = columns[c]
+            if column.shape[0] != n:
+                raise ValueError("columns differ in length")
+            x[c] = &column[0]
+        with nogil:
+            for p in prange(pieces, num_threads=threads, schedule="static"):
+                count(x, width, p * PIECE, min(n, (p + 1) * PIECE), &start[1])
+            start[0] = 0
+            at = 0
+            for i in range(1, n + 1):
+                at += start[i]
+                start[i] = at
+        found = start[n]
+        number_, value_ = np.empty(found, dtype=np.int32), np.empty(found)
+        if found == 0:
+            return start_, number_, value_
+        number, value = number_, value_
+        with nogil:
+            for p in prange(pieces, num_threads=threads, schedule="static"):
+                fill(
+                    x, width, p * PIECE, min(n, (p + 1) * PIECE), &start[0], &number[0], &value[0]
+                )
+    finally:
+        free(x)
+    return start_, number_, value_
+
+
+cdef inline void count(
+    const double **x, Py_ssize_t width, Py_ssize_t begin, Py_ssize_t end, long long *size
+) noexcept nogil:
+    """Number of nonzero values in rows begin..end."""
+    cdef Py_ssize_t c, i
+    for i in range(begin, end):
+        size[i] = 0
+    for c in range(width):
+        for i in range(begin, end):
+            size[i] += x[c][i] != 0.0
+
+
+cdef inline void fill(
+    const double **x, Py_ssize_t width, Py_ssize_t begin, Py_ssize_t end,
+    const long long *start, int *number, double *value
+) noexcept nogil:
+    cdef Py_ssize_t c, i
+    cdef long long at
+    for i in range(begin, end):
+        at = start[i]
+        for c in range(width):
+            if x[c][i] != 0.0:
+                number[at] = c
+                value[at] = x[c][i]
+                at = at + 1

@@ -1,0 +1,10 @@
+"""Types of the compiled design columns; see ``_ext/columns.pyx``."""
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+def compress(
+    columns: Sequence[NDArray[np.float64]], n: int, threads: int
+) -> tuple[NDArray[np.int64], NDArray[np.int32], NDArray[np.float64]]: ...

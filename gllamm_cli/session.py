@@ -171,7 +171,7 @@ class Session:
 
     def use(self, source: str | os.PathLike[str]) -> None:
         """Read data from a file; earlier definitions stay."""
-        from gllamm_cli.data import read_dataset
+        from gllamm_cli.read import read_dataset
 
         began = time.perf_counter()
         self.load(read_dataset(source), os.fspath(source))
@@ -235,11 +235,9 @@ class Session:
         """The data in memory, or a table without rows and variables."""
         if self.dataset is not None:
             return self.dataset
-        import pandas as pd
+        from gllamm_cli.data import build_dataset
 
-        from gllamm_cli.data import Dataset
-
-        return Dataset.from_frame(pd.DataFrame())
+        return build_dataset((), (), ())
 
     def temporary_name(self) -> str:
         """Return a name nothing has."""

@@ -8,8 +8,9 @@ import pandas as pd
 import pyreadstat
 import pytest
 
-from gllamm_cli.data import Dataset, legal_names, read_dataset
+from gllamm_cli.data import Dataset, legal_names
 from gllamm_cli.errors import FileMissing, FileUnreadable, TypeMismatch, VariableNotFound
+from gllamm_cli.read import read_dataset
 from gllamm_cli.stata.lexer import is_name
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
@@ -19,26 +18,15 @@ from gllamm_cli.model.auxiliary import (
 )
 from gllamm_cli.model.families import COMPOSITE_CODE, FAMILIES, LINK_CODES, Domain
 from gllamm_cli.model.quadrature import Rule, product_rule
+from gllamm_cli.model.special import log_gamma
 from gllamm_cli.model.structure import Column, as_column
 
 FloatArray = NDArray[np.float64]
 IndexArray = NDArray[np.int64]
-FEW_ROWS = 50_000
 CompressedRows = tuple[IndexArray, NDArray[np.int32], FloatArray]
 
 ROWS_PER_BLOCK = 1024
 MOST_BLOCKS = 128
-
-
-def _log_gamma(x: FloatArray) -> FloatArray:
-    """Log of the gamma function, elementwise."""
-    if len(x) <= FEW_ROWS:
-        # Counts repeat themselves; the library for many takes longer to load than this.
-        values, number = np.unique(x, return_inverse=True)
-        return np.array([math.lgamma(value) for value in values])[number]
-    from scipy.special import gammaln
-
-    return np.asarray(gammaln(x))
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,9 +156,9 @@ class Design:
                 here = self.kind // LINK_CODES % COMPOSITE_CODE == family.code
             n, y = self.denominator[here], self.y[here]
             if family.domain is Domain.COUNT:
-                constant[here] = -_log_gamma(y + 1.0)
+                constant[here] = -log_gamma(y + 1.0)
             elif family.domain is Domain.PROPORTION and (n > 1.0).any():
-                ways = _log_gamma(n + 1.0) - _log_gamma(y + 1.0) - _log_gamma(n - y + 1.0)
+                ways = log_gamma(n + 1.0) - log_gamma(y + 1.0) - log_gamma(n - y + 1.0)
                 constant[here] = np.where(n > 1.0, ways, 0.0)
         return constant
 

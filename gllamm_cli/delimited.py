@@ -82,8 +82,6 @@ def _parsed_table(path: Path, separator: str | None, names: bool) -> pd.DataFram
             skipinitialspace=True,
             index_col=False,
             low_memory=False,
-            # The nearest double to what is written, as in the reader of plain tables.
-            float_precision="round_trip",
         )
 
     try:

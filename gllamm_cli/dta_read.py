@@ -13,7 +13,7 @@ import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO
+from typing import Any, BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,9 +22,6 @@ from gllamm_cli.data import Dataset, FloatArray, Values, build_dataset
 from gllamm_cli.dta import LONGEST_TEXT, MISSING_STEP, NUMERIC_TYPES
 from gllamm_cli.errors import FileUnreadable, one_line
 from gllamm_cli.stata.functions import LETTERS, QUIET_NAN, missing_value
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 NAMES_OF_CODES = {code: name for name, (code, _, _) in NUMERIC_TYPES.items()}
 OLD_CODES = {251: "byte", 252: "int", 253: "long", 254: "float", 255: "double"}
@@ -66,8 +63,9 @@ class _NotRead(Exception):
 
 @dataclass(frozen=True, slots=True)
 class _Layout:
-    """What differs between formats: widths of fields in bytes, and the encoding of text."""
+    """What differs between formats: tags, widths of fields in bytes, the encoding of text."""
 
+    tagged: bool
     name: int
     format: int
     label: int
@@ -95,14 +93,14 @@ class _Header:
 
 
 OLD_LAYOUTS = {
-    113: _Layout(33, 12, 81, "cp1252"),
-    114: _Layout(33, 49, 81, "cp1252"),
-    115: _Layout(33, 49, 81, "cp1252"),
+    113: _Layout(False, 33, 12, 81, "cp1252"),
+    114: _Layout(False, 33, 49, 81, "cp1252"),
+    115: _Layout(False, 33, 49, 81, "cp1252"),
 }
 LAYOUTS = {
-    117: _Layout(33, 49, 81, "cp1252"),
-    118: _Layout(129, 57, 321, "utf-8"),
-    119: _Layout(129, 57, 321, "utf-8"),
+    117: _Layout(True, 33, 49, 81, "cp1252"),
+    118: _Layout(True, 129, 57, 321, "utf-8"),
+    119: _Layout(True, 129, 57, 321, "utf-8"),
 }
 
 
@@ -305,8 +303,7 @@ def _numbers(raw: NDArray[Any], kind: str) -> FloatArray:
 def _label_sets(file: BinaryIO, header: _Header) -> Iterator[tuple[str, dict[float | str, str]]]:
     """Read value labels, set by set."""
     file.seek(header.labels_at)
-    tagged = header.layout not in OLD_LAYOUTS.values()
-    width = header.layout.name
+    tagged, width = header.layout.tagged, header.layout.name
     while True:
         if tagged and file.read(len(b"<lbl>")) != b"<lbl>":
             return
@@ -341,19 +338,18 @@ def _read_with_pyreadstat(path: Path) -> Dataset:
     """Read a file of any version."""
     import pyreadstat
 
-    from gllamm_cli.frames import columns_of_frame
-
     try:
-        frame, meta = pyreadstat.read_dta(
-            str(path), disable_datetime_conversion=True, user_missing=True
+        # As a dictionary: its tables confuse missing values with and without letters.
+        columns, meta = pyreadstat.read_dta(
+            str(path), disable_datetime_conversion=True, user_missing=True, output_format="dict"
         )
     except Exception as first:
         # pyreadstat names no base class of its errors that covers a damaged file.
         return _read_dta_with_pandas(path, first)
-    kinds = meta.readstat_variable_types
-    for name in frame.columns:
-        if kinds[name] != "string" and frame[name].dtype == object:
-            frame[name] = _with_letters(frame[name])
+    kinds = [
+        STATA_TYPES.get(kind, "double")
+        for kind in (meta.readstat_variable_types[name] for name in columns)
+    ]
     sets: dict[str, dict[float | str, str]] = {
         of: {
             float(value) if isinstance(value, int | float) else f".{value}": str(text)
@@ -361,11 +357,13 @@ def _read_with_pyreadstat(path: Path) -> Dataset:
         }
         for of, labels in meta.value_labels.items()
     }
-    names, columns, _ = columns_of_frame(frame)
     return build_dataset(
-        names,
-        columns,
-        [STATA_TYPES.get(kinds[name], "double") for name in names],
+        list(columns),
+        [
+            _texts_of(values) if kind == "str" else _numbers_of(values)
+            for values, kind in zip(columns.values(), kinds, strict=True)
+        ],
+        kinds,
         variable_labels=meta.column_names_to_labels,
         label_names=meta.variable_to_label,
         label_sets=sets,
@@ -374,10 +372,19 @@ def _read_with_pyreadstat(path: Path) -> Dataset:
     )
 
 
-def _with_letters(series: pd.Series[Any]) -> FloatArray:
-    """Return numbers among which ``a`` to ``z`` stand for extended missing values."""
+def _texts_of(values: list[str | None]) -> NDArray[np.object_]:
+    return np.array([value or "" for value in values], dtype=object)
+
+
+def _numbers_of(values: list[float | str | None]) -> FloatArray:
+    """Return numbers among which ``a`` to ``z`` stand for missing values with letters."""
     return np.array(
-        [missing_value(value) if isinstance(value, str) else value for value in series],
+        [
+            missing_value("" if value is None else value)
+            if value is None or isinstance(value, str)
+            else value
+            for value in values
+        ],
         dtype=np.float64,
     )
 

@@ -17,6 +17,8 @@ from numpy.typing import NDArray
 from gllamm_cli._numbers import read_rows
 from gllamm_cli.data import Dataset, FloatArray, build_dataset, smallest_whole_type
 
+HAS_FRACTION = 2
+"""Set in the kind of a column with decimal points or exponents."""
 BYTES_AT_ONCE = 1 << 20
 LONGEST_HEADER = 1_000_000
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"
@@ -43,7 +45,7 @@ def read_numeric_text(path: Path, separator: str) -> Dataset | None:
     columns, kinds = read
     types = []
     for values, kind in zip(columns, kinds, strict=True):
-        if not kind:
+        if not kind & HAS_FRACTION:
             # As a whole number -0 is 0.
             values += 0.0
         types.append("double" if kind else smallest_whole_type(values))

@@ -16,6 +16,7 @@ from gllamm_cli.model.auxiliary import (
     scale_predictor,
     threshold_predictor,
 )
+from gllamm_cli.model.distinct import distinct
 from gllamm_cli.model.families import COMPOSITE_CODE, FAMILIES, LINK_CODES, Domain
 from gllamm_cli.model.quadrature import Rule, product_rule
 from gllamm_cli.model.special import log_gamma
@@ -244,7 +245,7 @@ class Design:
         n_blocks = min(MOST_BLOCKS, self.levels[-1].n_units)
         targets = np.arange(1, n_blocks) * (self.n_rows / n_blocks)
         inner = np.searchsorted(first_row, targets)
-        return np.unique(np.concatenate([[0], inner, [self.levels[-1].n_units]])).astype(np.int64)
+        return distinct(np.concatenate([[0], inner, [self.levels[-1].n_units]]).astype(np.int64))
 
     def without_latent_variables(self, rows_per_unit: int = ROWS_PER_BLOCK) -> Design:
         """Return the same rows as a one-level model, each with its total weight.
@@ -257,9 +258,9 @@ class Design:
         starts = np.flatnonzero(np.diff(self.entry_start) == 1)
         wanted = np.arange(0, self.n_rows, rows_per_unit)
         at = np.minimum(np.searchsorted(starts, wanted), len(starts) - 1)
-        first = np.unique(np.append(starts[at], self.n_rows))
+        first = distinct(np.append(starts[at], self.n_rows).astype(np.int64))
         level = DesignLevel(
-            first.astype(np.int64),
+            first,
             np.ones(len(first) - 1),
             product_rule(()),
             np.zeros(0, dtype=np.int64),

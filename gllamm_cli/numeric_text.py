@@ -75,10 +75,9 @@ def _read_columns(
     kinds = np.zeros(n_columns, dtype=np.uint8)
     row, rest = 0, b""
     while text := file.read(BYTES_AT_ONCE):
+        text = rest + text
         end = text.rfind(b"\n") + 1
-        if not end:
-            return None
-        row = read_rows(rest + text[:end], separator, columns, row, kinds)
+        row = read_rows(text[:end], separator, columns, row, kinds) if end else row
         if row < 0:
             return None
         rest = text[end:]

@@ -8,6 +8,7 @@ and pandas, which take longer to load than most models to fit.
 
 from __future__ import annotations
 
+import os
 import re
 import struct
 from collections.abc import Iterator
@@ -51,9 +52,8 @@ def read_dta(path: Path) -> Dataset:
     """
     try:
         with path.open("rb") as file:
-            header = _read_header(file)
-            return _read_table(file, header)
-    except (_NotRead, struct.error, UnicodeDecodeError):
+            return _read_alone(file)
+    except _NotRead:
         return _read_with_pyreadstat(path)
 
 
@@ -104,6 +104,20 @@ LAYOUTS = {
 }
 
 
+def _read_alone(file: BinaryIO) -> Dataset:
+    """Read a file without the libraries.
+
+    Raises
+    ------
+    _NotRead
+        They are to try.
+    """
+    try:
+        return _read_table(file, _read_header(file))
+    except (struct.error, UnicodeDecodeError) as error:
+        raise _NotRead from error
+
+
 def _read_header(file: BinaryIO) -> _Header:
     start = file.read(1)
     if start == b"<":
@@ -143,6 +157,8 @@ def _tagged_header(file: BinaryIO) -> _Header:
     file.read(number("B"))
     tag(b"</timestamp></header><map>")
     places = struct.unpack(f"{order}14Q", file.read(14 * 8))
+    if max(places) > _size(file):
+        raise _NotRead
 
     def part(position: int, name: bytes, width: int) -> bytes:
         file.seek(places[position])
@@ -154,7 +170,7 @@ def _tagged_header(file: BinaryIO) -> _Header:
 
     codes = struct.unpack(f"{order}{n_columns}H", part(2, b"variable_types", 2))
     kinds = tuple(NAMES_OF_CODES.get(code, code) for code in codes)
-    if any(isinstance(kind, int) and kind > LONGEST_TEXT for kind in kinds):
+    if any(isinstance(kind, int) and not 0 < kind <= LONGEST_TEXT for kind in kinds):
         raise _NotRead
     part(9, b"data", 0)
     part(11, b"value_labels", 0)
@@ -175,7 +191,7 @@ def _tagged_header(file: BinaryIO) -> _Header:
 
 def _old_header(file: BinaryIO, layout: _Layout) -> _Header:
     """Read the header of formats 113 to 115, whose parts follow each other."""
-    order = {1: ">", 2: "<"}.get(file.read(1)[0])
+    order = {b"\1": ">", b"\2": "<"}.get(file.read(1))
     if order is None:
         raise _NotRead
     n_columns, n_rows, label = struct.unpack(f"{order}xxHi81s18x", file.read(107))
@@ -198,6 +214,8 @@ def _old_header(file: BinaryIO, layout: _Layout) -> _Header:
         kind, length = struct.unpack(f"{order}Bi", file.read(5))
         if not kind and not length:
             break
+        if length < 0:
+            raise _NotRead
         file.seek(length, 1)
     data_at = file.tell()
     return _Header(
@@ -213,6 +231,10 @@ def _old_header(file: BinaryIO, layout: _Layout) -> _Header:
         data_at,
         data_at + n_rows * _row_type(kinds, order).itemsize,
     )
+
+
+def _size(file: BinaryIO) -> int:
+    return os.fstat(file.fileno()).st_size
 
 
 def _text(field: bytes, encoding: str) -> str:
@@ -239,6 +261,9 @@ def _row_type(kinds: tuple[str | int, ...], order: str) -> np.dtype[np.void]:
 def _read_table(file: BinaryIO, header: _Header) -> Dataset:
     """Read values and value labels."""
     row_type = _row_type(header.kinds, header.order)
+    # Before there is room for rows that a damaged header promises.
+    if not 0 <= header.n_rows * row_type.itemsize <= _size(file) - header.data_at:
+        raise _NotRead
     columns: list[Values] = [
         np.empty(header.n_rows, dtype=object if isinstance(kind, int) else np.float64)
         for kind in header.kinds
@@ -247,10 +272,7 @@ def _read_table(file: BinaryIO, header: _Header) -> Dataset:
     at_once = max(BYTES_AT_ONCE // max(row_type.itemsize, 1), 1)
     for start in range(0, header.n_rows if header.kinds else 0, at_once):
         size = min(at_once, header.n_rows - start)
-        block = file.read(size * row_type.itemsize)
-        if len(block) < size * row_type.itemsize:
-            raise _NotRead
-        rows = np.frombuffer(block, dtype=row_type)
+        rows = np.frombuffer(file.read(size * row_type.itemsize), dtype=row_type)
         for k, kind in enumerate(header.kinds):
             # Side by side, as what follows goes over them several times.
             raw = np.ascontiguousarray(rows[f"c{k}"])

@@ -1,5 +1,6 @@
 """Stata files are read without pandas and pyreadstat; the data are what pyreadstat would give."""
 
+import contextlib
 from dataclasses import replace
 
 import numpy as np
@@ -95,7 +96,7 @@ def stripped(data):
 def read_alone(path):
     """Read without the libraries: an error if the file is left to them."""
     with path.open("rb") as file:
-        return dta_read._read_table(file, dta_read._read_header(file))
+        return dta_read._read_alone(file)
 
 
 @pytest.fixture(scope="module")
@@ -160,3 +161,24 @@ def test_files_of_pyreadstat(folder, data, version):
         },
     )
     assert_read_alike(path)
+
+
+@settings(max_examples=200, deadline=None)
+@given(
+    data=datasets(),
+    version=st.sampled_from([114, 117, 118, 119]),
+    place=st.floats(0.0, 1.0, exclude_max=True),
+    change=st.binary(max_size=4),
+    cut=st.booleans(),
+)
+def test_damaged_files_are_read_or_left_to_others(folder, data, version, place, change, cut):
+    path = folder / "d.dta"
+    pd.DataFrame({name: data.values(name) for name in data.names}).to_stata(
+        path, write_index=False, version=version
+    )
+    content = path.read_bytes()
+    # Most of what matters is in front.
+    at = int(len(content) * place**3)
+    path.write_bytes(content[:at] + change + (b"" if cut else content[at + len(change) :]))
+    with contextlib.suppress(dta_read._NotRead):
+        read_alone(path)

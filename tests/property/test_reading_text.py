@@ -135,5 +135,5 @@ def test_what_is_not_plain_is_left_to_pandas(text, folder):
 def test_the_reader_keeps_to_its_arrays():
     columns, kinds = np.empty((2, 1)), np.zeros(2, dtype=np.uint8)
     for text, row, kinds_ in ((b"1,2\n", 1, kinds), (b"1,2\n", 0, kinds[:1]), (b"1,2", 0, kinds)):
-        with pytest.raises(ValueError, match="columns|line"):
+        with pytest.raises(ValueError, match=r"columns|line"):
             read_rows(text, ",", columns, row, kinds_)

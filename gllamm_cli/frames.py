@@ -53,6 +53,8 @@ def _converted(series: pd.Series[Any]) -> tuple[FloatArray | NDArray[np.object_]
         values = series.to_numpy(dtype=np.float64, na_value=np.nan)
         kind = _smallest_type(series, values)
         return np.where(np.isinf(values), np.nan, values) if kind == "double" else values, kind
+    if types.infer_dtype(series, skipna=True) == "string":
+        return series.fillna("").to_numpy(dtype=object, copy=True), "str"
     present = series[series.notna()]
     if len(present) == 0 or present.map(lambda value: isinstance(value, bool | int | float)).all():
         values = series.where(series.notna(), np.nan).to_numpy(dtype=np.float64)

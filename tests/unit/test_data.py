@@ -178,10 +178,14 @@ def test_frames_of_all_types():
 
 
 def test_taking_over_a_frame_does_not_tie_it_to_the_data():
-    frame = pd.DataFrame({"x": [1.0, 2.0]}, index=[5, 7])
+    text = np.array(["a", "b"], dtype=object)
+    frame = pd.DataFrame({"x": [1.0, 2.0], "s": text}, index=[5, 7])
+    frame["o"] = frame["s"].astype(object)
     data = Dataset.from_frame(frame)
     frame.loc[5, "x"] = 99.0
+    frame.loc[5, ["s", "o"]] = "z"
     assert data.column("x").tolist() == [1, 2]
+    assert data.text("s").tolist() == data.text("o").tolist() == ["a", "b"]
     assert data.with_column("y", np.array([3.0, 4.0])).column("y").tolist() == [3, 4]
 
 

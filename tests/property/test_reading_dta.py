@@ -1,6 +1,7 @@
 """Stata files are read without pandas and pyreadstat; the data are what pyreadstat would give."""
 
 import contextlib
+import struct
 from dataclasses import replace
 
 import numpy as np
@@ -10,9 +11,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gllamm_cli import dta_read
 from gllamm_cli.data import Dataset
 from gllamm_cli.dta import write_dta
+from gllamm_cli.dta_header import NotRead, read_header
+from gllamm_cli.dta_other import read_other_dta
+from gllamm_cli.dta_read import _read_alone, read_dta
 from gllamm_cli.stata.functions import missing_codes, missing_value
 
 LIMITS = {"byte": 100, "int": 32740, "long": 2147483620}
@@ -69,7 +72,7 @@ def same_column(mine, theirs):
 
 
 def assert_read_alike(path):
-    mine, theirs = read_alone(path), dta_read._read_with_pyreadstat(path)
+    mine, theirs = read_alone(path), read_other_dta(path)
     for what in ("names", "label_names", "storage_types"):
         assert getattr(mine, what) == getattr(theirs, what), what
     # pyreadstat drops blanks at the end of labels; Stata keeps them.
@@ -96,7 +99,7 @@ def stripped(data):
 def read_alone(path):
     """Read without the libraries: an error if the file is left to them."""
     with path.open("rb") as file:
-        return dta_read._read_alone(file)
+        return _read_alone(file)
 
 
 @pytest.fixture(scope="module")
@@ -180,5 +183,31 @@ def test_damaged_files_are_read_or_left_to_others(folder, data, version, place, 
     # Most of what matters is in front.
     at = int(len(content) * place**3)
     path.write_bytes(content[:at] + change + (b"" if cut else content[at + len(change) :]))
-    with contextlib.suppress(dta_read._NotRead):
+    with contextlib.suppress(NotRead):
         read_alone(path)
+
+
+def test_characteristics_are_passed_over(folder):
+    path = folder / "e.dta"
+    pd.DataFrame({"x": [1.5, 2.5], "s": ["a", "b"]}).to_stata(path, write_index=False, version=114)
+    content = path.read_bytes()
+    with path.open("rb") as file:
+        end = read_header(file).data_at - 5
+    note = (
+        struct.pack("<Bi", 1, 70)
+        + b"x\0".ljust(33, b"\0")
+        + b"note0\0".ljust(33, b"\0")
+        + b"hi\0\0"
+    )
+    path.write_bytes(content[:end] + note + content[end:])
+    assert assert_read_alike(path).text("s").tolist() == ["a", "b"]
+
+
+def test_long_strings_are_left_to_the_libraries(folder):
+    path = folder / "f.dta"
+    pd.DataFrame({"x": [1.5], "s": ["a" * 3000]}).to_stata(
+        path, write_index=False, version=118, convert_strl=["s"]
+    )
+    with pytest.raises(NotRead):
+        read_alone(path)
+    assert read_dta(path).text("s").tolist() == ["a" * 3000]

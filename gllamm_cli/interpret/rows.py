@@ -185,11 +185,12 @@ def fillin(run: Run) -> None:
     names = run.variables(run.span)
     run.new_name("_fillin")
     data = run.data
-    levels = [np.unique(data.frame[name].dropna()) for name in names]
+    frame = data.frame
+    levels = [np.unique(frame[name].dropna()) for name in names]
     # Combinations are matched by their keys, several tables of them.
     check_size(math.prod(map(len, levels)), len(data.names) + 4 * len(names), run.span)
     wanted = pd.MultiIndex.from_product(levels, names=list(names)).to_frame(index=False)
-    merged = wanted.merge(data.frame.reset_index(names="__id"), on=list(names), how="outer")
+    merged = wanted.merge(frame.reset_index(names="__id"), on=list(names), how="outer")
     made = merged["__id"].isna().to_numpy()
     ids = merged["__id"].to_numpy(dtype=np.float64, copy=True)
     ids[made] = data.next_id + np.arange(int(made.sum()))

@@ -80,3 +80,15 @@ def test_a_fit_loads_none_of_the_heavy_libraries(suffix, tmp_path):
     )
     assert done.returncode == 0, done.stderr
     assert done.stderr.splitlines() == list(models)
+
+
+def test_the_version_is_told_without_numpy():
+    program = (
+        "import sys; from gllamm_cli.cli import cli; cli(['--version'], standalone_mode=False);"
+        "assert not {'numpy', 'rich', 'gllamm_cli.session'} & set(sys.modules)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith("gllamm-py, version")

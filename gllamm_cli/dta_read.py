@@ -129,7 +129,8 @@ def _label_sets(file: BinaryIO, header: Header) -> Iterator[tuple[str, dict[floa
         if tagged and file.read(len(b"<lbl>")) != b"<lbl>":
             return
         head = file.read(4 + width + 3)
-        if not tagged and not head:
+        if not tagged and len(head) < 4 + width + 3:
+            # The end, or what a transfer as text has added to it.
             return
         size, name = struct.unpack(f"{header.order}i{width}s3x", head)
         table = file.read(size)

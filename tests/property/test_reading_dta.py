@@ -187,7 +187,7 @@ def test_damaged_files_are_read_or_left_to_others(folder, data, version, place, 
         read_alone(path)
 
 
-def test_characteristics_are_passed_over(folder):
+def test_what_is_of_no_use_is_passed_over(folder):
     path = folder / "e.dta"
     pd.DataFrame({"x": [1.5, 2.5], "s": ["a", "b"]}).to_stata(path, write_index=False, version=114)
     content = path.read_bytes()
@@ -199,7 +199,8 @@ def test_characteristics_are_passed_over(folder):
         + b"note0\0".ljust(33, b"\0")
         + b"hi\0\0"
     )
-    path.write_bytes(content[:end] + note + content[end:])
+    # And a line end that has come to the end.
+    path.write_bytes(content[:end] + note + content[end:] + b"\n")
     assert assert_read_alike(path).text("s").tolist() == ["a", "b"]
 
 

@@ -262,10 +262,13 @@ class Dataset:
         storage_type: str = "float",
         labels: Mapping[str, str] | None = None,
     ) -> Dataset:
-        """Return the data with variables added at the end or replaced."""
+        """Return the data with variables, (N,) each, added at the end or replaced."""
         typed = {
             # A copy: the caller may go on writing to its own.
-            name: np.array(values, dtype=object if values.dtype == object else np.float64)
+            name: np.array(
+                np.broadcast_to(values, self.n_rows),
+                dtype=object if values.dtype == object else np.float64,
+            )
             for name, values in columns.items()
         }
         added = {name for name in typed if name not in self.columns}

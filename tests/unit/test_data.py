@@ -202,6 +202,30 @@ def test_columns_are_added_at_the_end_or_replaced_without_changing_the_old_data(
     assert not whole.is_text("k") and whole.column("k").dtype == np.float64
 
 
+def test_a_column_that_is_written_to_elsewhere_stays_as_it_was():
+    data = Dataset.from_frame(pd.DataFrame({"x": [1.0, 2.0]}))
+    values = np.array([3.0, 4.0])
+    data = data.with_column("y", values)
+    values[0] = 9.0
+    assert data.column("y").tolist() == [3, 4]
+    with pytest.raises(ValueError, match="read-only"):
+        data.column("y")[0] = 9.0
+    with pytest.raises(ValueError):
+        data.with_column("z", np.zeros(3))
+
+
+def test_rows_keep_their_numbers_and_copies_get_new_ones():
+    data = Dataset.from_frame(pd.DataFrame({"x": [10.0, 20.0, 30.0], "s": ["a", "", "c"]}))
+    kept = data.take(np.array([True, False, True]))
+    assert kept.row_ids.tolist() == [0, 2] and kept.next_id == 3
+    again = kept.take(np.array([1, 1, 0, 1]), copies=True)
+    assert again.row_ids.tolist() == [2, 3, 0, 4]
+    assert again.text("s").tolist() == ["c", "c", "a", "c"]
+    frame = again.frame
+    assert frame.index.tolist() == [2, 3, 0, 4] and frame["x"].tolist() == [30, 30, 10, 30]
+    assert Dataset.from_frame(frame).column("x").tolist() == [30, 30, 10, 30]
+
+
 def test_asking_for_the_wrong_kind():
     data = Dataset.from_frame(pd.DataFrame({"x": [1.0], "s": ["a"]}))
     with pytest.raises(TypeMismatch, match="s is text"):

@@ -86,15 +86,11 @@ class Dataset:
         """A copy as a pandas table, its index the numbers of the rows."""
         import pandas as pd
 
-        names = pd.Index(self.names, dtype=object)
-        return pd.DataFrame(
-            {
-                name: pd.Series(values, self.row_ids, values.dtype)
-                for name, values in self.columns.items()
-            },
-            self.row_ids,
-            names,
-        )
+        columns = {
+            name: pd.Series(values, self.row_ids, values.dtype)
+            for name, values in self.columns.items()
+        }
+        return pd.DataFrame(columns, self.row_ids)
 
     def labels_of(self, name: str) -> Mapping[float | str, str]:
         """Value labels of a variable; empty if it has none."""

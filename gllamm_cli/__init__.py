@@ -13,13 +13,13 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from gllamm_cli.data import Dataset as Dataset
-    from gllamm_cli.data import read_dataset as read_dataset
     from gllamm_cli.errors import GllammError as GllammError
     from gllamm_cli.fit.estimator import fit_model as fit_model
     from gllamm_cli.fit.fit import Fit as Fit
     from gllamm_cli.fit.natural import natural_estimates as natural_estimates
     from gllamm_cli.fit.store import load_fit as load_fit
     from gllamm_cli.fit.store import save_fit as save_fit
+    from gllamm_cli.read import read_dataset as read_dataset
     from gllamm_cli.report.json import results_json as results_json
     from gllamm_cli.report.text import render_fit as render_fit
     from gllamm_cli.session import Session as Session
@@ -36,7 +36,7 @@ _HOMES = {
     "gllamm": "session",
     "load_fit": "fit.store",
     "natural_estimates": "fit.natural",
-    "read_dataset": "data",
+    "read_dataset": "read",
     "render_fit": "report.text",
     "results_json": "report.json",
     "save_fit": "fit.store",

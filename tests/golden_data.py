@@ -16,7 +16,8 @@ from typing import Any
 
 import pandas as pd
 
-from gllamm_cli.data import Dataset, read_dataset
+from gllamm_cli.data import Dataset
+from gllamm_cli.read import read_dataset
 
 PROJECT = Path(__file__).resolve().parent.parent
 SHARED_VARIABLE = "GLLAMM_PY_SHARED"

@@ -16,6 +16,7 @@ from gllamm_cli.model.constraints import Reduction
 from gllamm_cli.model.design import Design
 from gllamm_cli.model.families import COMPOSITE_CODE, FAMILY_BY_NAME, LINK_CODES
 from gllamm_cli.model.parameters import Parameters
+from gllamm_cli.model.special import digamma, log_gamma, trigamma
 
 FloatArray = NDArray[np.float64]
 
@@ -165,12 +166,10 @@ class Engine:
         """Functions of the shape of gamma rows, (N, 3); empty without any."""
         if not self._has_gamma:
             return _NO_TERMS
-        from scipy.special import gammaln, polygamma, psi
-
         shape = np.exp(-2.0 * predictors[0][0])
         # Usually all rows have the same.
         different = shape if shape.min() != shape.max() else shape[:1]
-        terms = np.column_stack([gammaln(different), psi(different), polygamma(1, different)])
+        terms = np.column_stack([log_gamma(different), digamma(different), trigamma(different)])
         return terms if len(terms) == len(shape) else np.tile(terms, (len(shape), 1))
 
     def _predictors(self, theta: FloatArray) -> list[tuple[FloatArray, FloatArray]]:

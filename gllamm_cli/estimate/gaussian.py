@@ -16,7 +16,6 @@ information by differentiating the whole recursion in each direction.
 from __future__ import annotations
 
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 from numpy.typing import NDArray
@@ -182,6 +181,9 @@ class GaussianObjective:
         if self._threads == 1:
             found = [evaluate_part(part) for part in self._parts]
         else:
+            # Imported late: small models need no pool.
+            from concurrent.futures import ThreadPoolExecutor
+
             with ThreadPoolExecutor(self._threads) as pool:
                 found = list(pool.map(evaluate_part, self._parts))
         log_likelihood = sum(value for value, _, _ in found)

@@ -9,13 +9,14 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from gllamm_cli.data import Dataset, read_dataset
+from gllamm_cli.data import Dataset
 from gllamm_cli.errors import AlreadyDefined, InvalidSyntax, NotUnique, StringMismatch
 from gllamm_cli.interpret.generators import group_numbers
 from gllamm_cli.interpret.macros import unquoted
 from gllamm_cli.interpret.run import Parsed, Run
 from gllamm_cli.interpret.shape import widest_type
 from gllamm_cli.interpret.size import check_size
+from gllamm_cli.read import read_dataset
 from gllamm_cli.stata.lexer import part
 from gllamm_cli.stata.varlist import expand_varlist, parse_varlist
 
@@ -108,8 +109,6 @@ def _join(
     codes: tuple[Codes, Codes],
     marker: str | None,
 ) -> None:
-    import pandas as pd
-
     master = run.data
     rows_a, rows_b = _pairs(*codes)
     # Stata keeps the rows of the master in their order and puts the others after them.
@@ -157,8 +156,7 @@ def _join(
         columns[name] = b[name]
         types[name] = other.storage_types[name]
     made = replace(
-        master,
-        frame=pd.DataFrame(columns),
+        master.with_table(columns),
         storage_types=types,
         variable_labels=_with_new(other.variable_labels, master.variable_labels, new),
         label_names=_with_new(other.label_names, master.label_names, new),
@@ -194,7 +192,7 @@ def _indexed(data: Dataset, rows: Codes) -> dict[str, NDArray[np.generic]]:
     safe = np.maximum(rows, 0)
     columns = {}
     for name in data.names:
-        values = data.frame[name].to_numpy()
+        values = data.values(name)
         filler = "" if data.is_text(name) else np.nan
         if len(values):
             columns[name] = np.where(rows >= 0, values[safe], filler)
@@ -223,8 +221,6 @@ def _report(run: Run, status: NDArray[np.float64], marker: str | None) -> None:
 
 def _stack(first: Dataset, second: Dataset) -> Dataset:
     """Rows of one data set after those of another; variables of both."""
-    import pandas as pd
-
     columns = {}
     types = dict(first.storage_types)
     n, m = first.n_rows, second.n_rows
@@ -239,7 +235,7 @@ def _stack(first: Dataset, second: Dataset) -> Dataset:
         is_text = texts.pop()
         for data, size in ((first, n), (second, m)):
             if name in data.names:
-                parts.append(data.frame[name].to_numpy())
+                parts.append(data.values(name))
             else:
                 parts.append(
                     np.full(size, "" if is_text else np.nan, dtype=object if is_text else float)
@@ -250,8 +246,7 @@ def _stack(first: Dataset, second: Dataset) -> Dataset:
     new = [name for name in second.names if name not in first.names]
     ids = np.concatenate([first.row_ids, first.next_id + np.arange(m)])
     return replace(
-        first,
-        frame=pd.DataFrame(columns, index=ids),
+        first.with_table(columns, ids),
         storage_types=types,
         variable_labels=_with_new(second.variable_labels, first.variable_labels, new),
         label_names=_with_new(second.label_names, first.label_names, new),
@@ -316,7 +311,7 @@ def _beside(run: Run, other: Dataset, rows_a: Codes, rows_b: Codes) -> None:
     data = run.data.take(rows_a, copies=True)
     new = [name for name in other.names if name not in data.names]
     for name in new:
-        values = other.frame[name].to_numpy()[rows_b]
+        values = other.values(name)[rows_b]
         data = data.with_columns({name: values}, storage_type=other.storage_types[name])
     run.data = replace(
         data,

@@ -8,12 +8,13 @@ from pathlib import Path
 
 import numpy as np
 
-from gllamm_cli.data import Dataset, read_dataset
+from gllamm_cli.data import Dataset, Values, build_dataset
 from gllamm_cli.dta import write_dta
 from gllamm_cli.errors import DataChanged, FileMissing, InvalidSyntax, VarlistRequired
 from gllamm_cli.interpret.interpreter import new_names
 from gllamm_cli.interpret.macros import unquoted
 from gllamm_cli.interpret.run import Parsed, Run
+from gllamm_cli.read import read_dataset
 from gllamm_cli.stata.definitions import STORAGE_TYPES
 from gllamm_cli.stata.functions import missing_value
 from gllamm_cli.stata.generate import stored
@@ -227,7 +228,7 @@ def outsheet(run: Run, separator: str = "\t") -> None:
     file = run.file(source, ".csv" if separator == "," else ".out")
     path = run.session.permissions.check_write(file, overwrite=parsed.has("replace"))
     data = run.session.data.keep(names or run.data.names).take(run.rows(parsed))
-    frame_out = data.frame.copy()
+    frame_out = data.frame
     for name in data.names:
         if not data.is_text(name) and data.labels_of(name) and not parsed.has("nolabel"):
             labels = data.labels_of(name)
@@ -274,12 +275,10 @@ def typed_names(text: str) -> list[tuple[str, str]]:
 
 def _from_tokens(tokens: Sequence[str], pairs: Sequence[tuple[str, str]]) -> Dataset:
     """Build data from values in order, row after row."""
-    import pandas as pd
-
     width = len(pairs)
     n_rows = -(-len(tokens) // width)
     padded = [*tokens, *["."] * (n_rows * width - len(tokens))]
-    columns: dict[str, object] = {}
+    columns: dict[str, Values] = {}
     types = {}
     for k, (name, kind) in enumerate(pairs):
         column = padded[k::width]
@@ -289,8 +288,7 @@ def _from_tokens(tokens: Sequence[str], pairs: Sequence[tuple[str, str]]) -> Dat
         else:
             columns[name] = np.array([_number(text) for text in column], dtype=np.float64)
             types[name] = kind
-    frame = pd.DataFrame(columns, columns=pd.Index([name for name, _ in pairs], dtype=object))
-    dataset = Dataset(frame, storage_types=types)
+    dataset = build_dataset(list(columns), list(columns.values()), list(types.values()))
     for name, kind in pairs:
         if not kind.startswith("str"):
             dataset = dataset.with_column(

@@ -79,9 +79,7 @@ def constraint(run: Run) -> None:
 
 def postestimation(run: Run) -> None:
     """``gllapred`` and ``gllasim``."""
-    import pandas as pd
-
-    from gllamm_cli.data import Dataset
+    from gllamm_cli.data import build_dataset
     from gllamm_cli.dta import write_dta
     from gllamm_cli.predict import carry_out
 
@@ -110,7 +108,8 @@ def postestimation(run: Run) -> None:
         run.print(*error.printed)
         raise
     if path is not None:
-        write_dta(Dataset.from_frame(pd.DataFrame(done.scores)), path)
+        names, columns = list(done.scores), list(done.scores.values())
+        write_dta(build_dataset(names, columns, ["double"] * len(names)), path)
     run.data = done.data
     run.print(*done.lines)
     run.returns(done.scalars)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import re
-from dataclasses import replace
 
 import numpy as np
 
@@ -72,11 +71,9 @@ def expand(run: Run) -> None:
 
 def with_rows(data: Dataset, n_rows: int) -> Dataset:
     """Return the data with empty rows added at the end."""
-    import pandas as pd
-
     extra = n_rows - data.n_rows
     if not data.names:
-        return replace(data, frame=pd.DataFrame(index=pd.RangeIndex(n_rows)))
+        return data.with_table({}, np.arange(n_rows, dtype=np.int64))
     ids = np.concatenate([data.row_ids, data.next_id + np.arange(extra)])
     columns = {}
     for name in data.names:
@@ -84,7 +81,7 @@ def with_rows(data: Dataset, n_rows: int) -> Dataset:
             columns[name] = np.concatenate([data.text(name), np.full(extra, "", dtype=object)])
         else:
             columns[name] = np.concatenate([data.column(name), np.full(extra, np.nan)])
-    return replace(data, frame=pd.DataFrame(columns, index=ids))
+    return data.with_table(columns, ids)
 
 
 def set_observations(run: Run, number: float) -> None:
@@ -188,19 +185,22 @@ def fillin(run: Run) -> None:
     names = run.variables(run.span)
     run.new_name("_fillin")
     data = run.data
-    levels = [np.unique(data.frame[name].dropna()) for name in names]
+    frame = data.frame
+    levels = [np.unique(frame[name].dropna()) for name in names]
     # Combinations are matched by their keys, several tables of them.
     check_size(math.prod(map(len, levels)), len(data.names) + 4 * len(names), run.span)
     wanted = pd.MultiIndex.from_product(levels, names=list(names)).to_frame(index=False)
-    merged = wanted.merge(data.frame.reset_index(names="__id"), on=list(names), how="outer")
+    merged = wanted.merge(frame.reset_index(names="__id"), on=list(names), how="outer")
     made = merged["__id"].isna().to_numpy()
     ids = merged["__id"].to_numpy(dtype=np.float64, copy=True)
     ids[made] = data.next_id + np.arange(int(made.sum()))
-    frame = merged.set_axis(ids.astype(np.int64))[list(data.names)]
-    for name in data.names:
-        if data.is_text(name):
-            frame[name] = frame[name].fillna("").astype(object)
-    filled = replace(data, frame=frame)
+    columns = {
+        name: (merged[name].fillna("") if data.is_text(name) else merged[name]).to_numpy(
+            dtype=data.values(name).dtype
+        )
+        for name in data.names
+    }
+    filled = data.with_table(columns, ids.astype(np.int64))
     filled = filled.with_column("_fillin", made.astype(np.float64), storage_type="byte")
     order = filled.sort_order(names)
     run.data = filled if order is None else filled.take(order)

@@ -79,8 +79,6 @@ def _numbers(words: Sequence[str]) -> list[str]:
 def _long(
     run: Run, stubs: list[str], ids: Sequence[str], j: str, given: Sequence[str], text: bool
 ) -> None:
-    import pandas as pd
-
     data = run.data
     if not stubs:
         raise InvalidSyntax("invalid syntax: reshape long needs the stubs of names", span=run.span)
@@ -100,7 +98,7 @@ def _long(
     columns: dict[str, Any] = {}
     types, labels, formats = dict(data.storage_types), {}, {}
     for name in ids:
-        columns[name] = np.repeat(data.frame[name].to_numpy(), m)
+        columns[name] = np.repeat(data.values(name), m)
     values: NDArray[Any] = (
         np.array(suffixes, dtype=object) if text else np.array([float(s) for s in suffixes])
     )
@@ -113,7 +111,7 @@ def _long(
             raise AlreadyDefined(f"variable {target} already defined", span=run.span)
         is_text = bool(present) and data.is_text(present[0])
         empty: NDArray[Any] = np.full(n, "", dtype=object) if is_text else np.full(n, np.nan)
-        block = [data.frame[name].to_numpy() if name in data.names else empty for name in names]
+        block = [data.values(name) if name in data.names else empty for name in names]
         columns[target] = np.stack(block, axis=1).reshape(-1)
         kinds = [data.storage_types.get(name, "double") for name in present]
         types[target] = "str" if is_text else widest_type(kinds)
@@ -122,11 +120,9 @@ def _long(
             formats[target] = data.formats.get(present[0], "")
     for name in others:
         if name not in columns:
-            columns[name] = np.repeat(data.frame[name].to_numpy(), m)
-    frame = pd.DataFrame(columns)
+            columns[name] = np.repeat(data.values(name), m)
     made = replace(
-        data,
-        frame=frame,
+        data.with_table(columns),
         storage_types=types,
         label_names={**data.label_names, **{k: v for k, v in labels.items() if v}},
         formats={**data.formats, **{k: v for k, v in formats.items() if v}},
@@ -148,8 +144,6 @@ def _wide_name(stub: str, suffix: str) -> str:
 
 
 def _wide(run: Run, names: Sequence[str], ids: Sequence[str], j: str) -> None:
-    import pandas as pd
-
     data = run.data
     _check_identified(run, [*ids, j])
     groups = group_numbers(data, ids)
@@ -168,7 +162,7 @@ def _wide(run: Run, names: Sequence[str], ids: Sequence[str], j: str) -> None:
                 f"variable {name} not constant within {' '.join(ids)}",
                 hint="name it among the variables to be made wide, or drop it",
             )
-    columns: dict[str, Any] = {name: data.frame[name].to_numpy()[first] for name in ids}
+    columns: dict[str, Any] = {name: data.values(name)[first] for name in ids}
     types, made_names, labels, formats = dict(data.storage_types), {}, {}, {}
     wide: dict[str, list[str]] = {name: [] for name in names}
     for k, suffix in enumerate(suffixes):
@@ -181,7 +175,7 @@ def _wide(run: Run, names: Sequence[str], ids: Sequence[str], j: str) -> None:
             column: NDArray[Any] = (
                 np.full(n_groups, "", dtype=object) if is_text else np.full(n_groups, np.nan)
             )
-            column[groups[rows]] = data.frame[name].to_numpy()[rows]
+            column[groups[rows]] = data.values(name)[rows]
             columns[target] = column
             types[target] = data.storage_types.get(name, "double")
             made_names[target] = f"{suffix} {data.variable_labels.get(name, name)}"
@@ -189,10 +183,9 @@ def _wide(run: Run, names: Sequence[str], ids: Sequence[str], j: str) -> None:
             formats[target] = data.formats.get(name, "")
             wide[name].append(target)
     for name in others:
-        columns[name] = data.frame[name].to_numpy()[first]
+        columns[name] = data.values(name)[first]
     made = replace(
-        data,
-        frame=pd.DataFrame(columns),
+        data.with_table(columns),
         storage_types=types,
         variable_labels={**data.variable_labels, **made_names},
         label_names={**data.label_names, **{k: v for k, v in labels.items() if v}},
@@ -273,7 +266,7 @@ def collapse(run: Run) -> None:
             made = replace(made, label_names={**made.label_names, target: data.label_names[old]})
     kept = {name: text for name, text in data.variable_labels.items() if name in by}
     made = replace(made, variable_labels={**kept, **labels})
-    run.session.load(replace(made, frame=made.frame.reset_index(drop=True)), run.session.file)
+    run.session.load(made.with_table(made.columns), run.session.file)
     run.session.changed = True
 
 
@@ -385,7 +378,7 @@ def contract(run: Run) -> None:
     )
     if parsed.has("zero"):
         made = _with_zeros(made, names, frequency)
-    run.session.load(replace(made, frame=made.frame.reset_index(drop=True)), run.session.file)
+    run.session.load(made.with_table(made.columns), run.session.file)
     run.session.changed = True
 
 
@@ -398,4 +391,4 @@ def _with_zeros(made: Dataset, names: Sequence[str], frequency: str) -> Dataset:
     everything = pd.MultiIndex.from_product(levels, names=list(names)).to_frame(index=False)
     merged = everything.merge(made.frame, on=list(names), how="left")
     merged[frequency] = merged[frequency].fillna(0.0)
-    return replace(made, frame=merged)
+    return made.with_table({name: merged[name].to_numpy() for name in made.names})

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
@@ -18,28 +17,18 @@ from gllamm_cli.model.auxiliary import (
     scale_predictor,
     threshold_predictor,
 )
+from gllamm_cli.model.distinct import distinct
 from gllamm_cli.model.families import COMPOSITE_CODE, FAMILIES, LINK_CODES, Domain
 from gllamm_cli.model.quadrature import ProductRule, Rule
+from gllamm_cli.model.special import log_gamma
 from gllamm_cli.model.structure import Column, as_column
 
 FloatArray = NDArray[np.float64]
 IndexArray = NDArray[np.int64]
-FEW_ROWS = 50_000
 CompressedRows = tuple[IndexArray, NDArray[np.int32], FloatArray]
 
 ROWS_PER_BLOCK = 1024
 MOST_BLOCKS = 128
-
-
-def _log_gamma(x: FloatArray) -> FloatArray:
-    """Log of the gamma function, elementwise."""
-    if len(x) <= FEW_ROWS:
-        # Counts repeat themselves; the library for many takes longer to load than this.
-        values, number = np.unique(x, return_inverse=True)
-        return np.array([math.lgamma(value) for value in values])[number]
-    from scipy.special import gammaln
-
-    return np.asarray(gammaln(x))
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,9 +158,9 @@ class Design:
                 here = self.kind // LINK_CODES % COMPOSITE_CODE == family.code
             n, y = self.denominator[here], self.y[here]
             if family.domain is Domain.COUNT:
-                constant[here] = -_log_gamma(y + 1.0)
+                constant[here] = -log_gamma(y + 1.0)
             elif family.domain is Domain.PROPORTION and (n > 1.0).any():
-                ways = _log_gamma(n + 1.0) - _log_gamma(y + 1.0) - _log_gamma(n - y + 1.0)
+                ways = log_gamma(n + 1.0) - log_gamma(y + 1.0) - log_gamma(n - y + 1.0)
                 constant[here] = np.where(n > 1.0, ways, 0.0)
         return constant
 
@@ -237,7 +226,7 @@ class Design:
         n_blocks = min(MOST_BLOCKS, self.levels[-1].n_units)
         targets = np.arange(1, n_blocks) * (self.n_rows / n_blocks)
         inner = np.searchsorted(first_row, targets)
-        return np.unique(np.concatenate([[0], inner, [self.levels[-1].n_units]])).astype(np.int64)
+        return distinct(np.concatenate([[0], inner, [self.levels[-1].n_units]]).astype(np.int64))
 
     def without_latent_variables(self, rows_per_unit: int = ROWS_PER_BLOCK) -> Design:
         """Return the same rows as a one-level model, each with its total weight.
@@ -250,9 +239,9 @@ class Design:
         starts = np.flatnonzero(np.diff(self.entry_start) == 1)
         wanted = np.arange(0, self.n_rows, rows_per_unit)
         at = np.minimum(np.searchsorted(starts, wanted), len(starts) - 1)
-        first = np.unique(np.append(starts[at], self.n_rows))
+        first = distinct(np.append(starts[at], self.n_rows).astype(np.int64))
         level = DesignLevel(
-            first.astype(np.int64),
+            first,
             np.ones(len(first) - 1),
             ProductRule(()),
             np.zeros(0, dtype=np.int64),

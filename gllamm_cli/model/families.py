@@ -69,9 +69,9 @@ def _logit(mean: FloatArray) -> FloatArray:
 
 def _probit(mean: FloatArray) -> FloatArray:
     # Imported late: the parser reads this table and must start fast.
-    from scipy.special import ndtri
+    from gllamm_cli.model.special import normal_quantile
 
-    return ndtri(mean)
+    return normal_quantile(mean)
 
 
 def _complementary_log_log(mean: FloatArray) -> FloatArray:

@@ -144,7 +144,8 @@ class Parameters:
             minlength=self.n_pairs * size,
         )
         out = self._constant_part.copy()
-        out[: self.n_pairs] = self._from_factors(gradient.reshape(self.n_pairs, size), theta)
+        gradient = gradient.reshape(self.n_pairs, size)
+        out[: self.n_pairs] = self._from_factors(np.asarray(gradient, dtype=np.float64), theta)
         return out
 
     def curvature(self, theta: FloatArray, score: FloatArray) -> FloatArray:
@@ -158,8 +159,8 @@ class Parameters:
         weight = (score[self.term_pair] * self.term_number)[:, None]
         number, rest = self._rest_of_two
         partial = weight * factors[rest].prod(axis=2)
-        second = np.bincount(number.ravel(), weights=partial.ravel(), minlength=size * size)
-        second = second.reshape(size, size)
+        totals = np.bincount(number.ravel(), weights=partial.ravel(), minlength=size * size)
+        second = np.asarray(totals, dtype=np.float64).reshape(size, size)
         if not len(self.exponents):
             return second[: self.n, : self.n]
         out = self._from_factors(self._from_factors(second, theta).T, theta)

@@ -11,6 +11,8 @@ import numpy as np
 from numpy.polynomial.hermite_e import hermegauss
 from numpy.typing import NDArray
 
+from gllamm_cli.model.special import normal_quantile
+
 FloatArray = NDArray[np.float64]
 
 MOST_BY_EIGENVALUES = 150
@@ -103,8 +105,6 @@ def equal_probability_rule(points: tuple[int, ...]) -> Rule:
 
     Node i of n is the standard normal quantile of (2i - 1) / (2n).
     """
-    from scipy.special import ndtri
-
-    grids = [ndtri((2.0 * np.arange(1, n + 1) - 1.0) / (2.0 * n)) for n in points]
+    grids = [normal_quantile(np.arange(1.0, 2.0 * n, 2.0) / (2.0 * n)) for n in points]
     nodes = np.array(list(product(*grids)), dtype=np.float64).reshape(-1, len(points))
     return Rule(nodes, np.full(len(nodes), -np.log(len(nodes))))

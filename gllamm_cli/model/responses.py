@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from gllamm_cli.errors import InvalidResponse, InvalidSyntax
 from gllamm_cli.model.auxiliary import OrdinalRows
 from gllamm_cli.model.design import CompositeRows
+from gllamm_cli.model.distinct import distinct
 from gllamm_cli.model.families import (
     COMPOSITE_CODE,
     FAMILY_BY_NAME,
@@ -100,7 +101,7 @@ def check_domain(
 
 def categories_of(name: str, y: FloatArray) -> tuple[float, ...]:
     """Return the distinct values of an ordinal or nominal response, ascending."""
-    found = np.unique(y)
+    found = distinct(y)
     if len(found) < 2:
         raise InvalidResponse(f"{name} has one category only", hint="there is nothing to model")
     if len(found) > MOST_CATEGORIES:

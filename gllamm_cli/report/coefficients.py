@@ -5,11 +5,14 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 from itertools import groupby
-from statistics import NormalDist
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from gllamm_cli.model.spec import CONSTANT
+from gllamm_cli.model.special import normal_quantile
 
 if TYPE_CHECKING:
     from gllamm_cli.fit.fit import Fit
@@ -41,9 +44,10 @@ class CoefficientBlock:
     rows: tuple[CoefficientRow, ...]
 
 
+@cache
 def critical_value(level: float) -> float:
     """Standard normal quantile of a two-sided interval with ``level`` per cent."""
-    return NormalDist().inv_cdf(0.5 + level / 200.0)
+    return float(normal_quantile(np.array(0.5 + level / 200.0)))
 
 
 def coefficient_row(fit: Fit, position: int, *, level: float = 95.0) -> CoefficientRow:

@@ -5,9 +5,9 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from statistics import NormalDist
 from typing import TYPE_CHECKING
 
+from gllamm_cli.report.coefficients import critical_value
 from gllamm_cli.report.table import NAME_WIDTH, RULE, abbreviate
 from gllamm_cli.stata.format import format_f, format_g
 
@@ -81,12 +81,11 @@ def header_lines(shown: Regression) -> list[str]:
 
 def critical(level: float, df: float | None) -> float:
     """Two-sided quantile of the normal or, with degrees of freedom, the t distribution."""
-    share = 0.5 + level / 200.0
     if df is None:
-        return NormalDist().inv_cdf(share)
+        return critical_value(level)
     from scipy.special import stdtrit
 
-    return float(stdtrit(df, share))
+    return float(stdtrit(df, 0.5 + level / 200.0))
 
 
 def p_value(z: float, df: float | None) -> float:

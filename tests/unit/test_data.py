@@ -8,8 +8,9 @@ import pandas as pd
 import pyreadstat
 import pytest
 
-from gllamm_cli.data import Dataset, legal_names, read_dataset
+from gllamm_cli.data import Dataset, legal_names
 from gllamm_cli.errors import FileMissing, FileUnreadable, TypeMismatch, VariableNotFound
+from gllamm_cli.read import read_dataset
 from gllamm_cli.stata.lexer import is_name
 
 
@@ -177,10 +178,14 @@ def test_frames_of_all_types():
 
 
 def test_taking_over_a_frame_does_not_tie_it_to_the_data():
-    frame = pd.DataFrame({"x": [1.0, 2.0]}, index=[5, 7])
+    text = np.array(["a", "b"], dtype=object)
+    frame = pd.DataFrame({"x": [1.0, 2.0], "s": text}, index=[5, 7])
+    frame["o"] = frame["s"].astype(object)
     data = Dataset.from_frame(frame)
     frame.loc[5, "x"] = 99.0
+    frame.loc[5, ["s", "o"]] = "z"
     assert data.column("x").tolist() == [1, 2]
+    assert data.text("s").tolist() == data.text("o").tolist() == ["a", "b"]
     assert data.with_column("y", np.array([3.0, 4.0])).column("y").tolist() == [3, 4]
 
 
@@ -195,6 +200,30 @@ def test_columns_are_added_at_the_end_or_replaced_without_changing_the_old_data(
     assert data.names == ("x", "y") and data.column("x").tolist() == [1]
     whole = data.with_column("k", np.array([7]))
     assert not whole.is_text("k") and whole.column("k").dtype == np.float64
+
+
+def test_a_column_that_is_written_to_elsewhere_stays_as_it_was():
+    data = Dataset.from_frame(pd.DataFrame({"x": [1.0, 2.0]}))
+    values = np.array([3.0, 4.0])
+    data = data.with_column("y", values)
+    values[0] = 9.0
+    assert data.column("y").tolist() == [3, 4]
+    with pytest.raises(ValueError, match="read-only"):
+        data.column("y")[0] = 9.0
+    with pytest.raises(ValueError):
+        data.with_column("z", np.zeros(3))
+
+
+def test_rows_keep_their_numbers_and_copies_get_new_ones():
+    data = Dataset.from_frame(pd.DataFrame({"x": [10.0, 20.0, 30.0], "s": ["a", "", "c"]}))
+    kept = data.take(np.array([True, False, True]))
+    assert kept.row_ids.tolist() == [0, 2] and kept.next_id == 3
+    again = kept.take(np.array([1, 1, 0, 1]), copies=True)
+    assert again.row_ids.tolist() == [2, 3, 0, 4]
+    assert again.text("s").tolist() == ["c", "c", "a", "c"]
+    frame = again.frame
+    assert frame.index.tolist() == [2, 3, 0, 4] and frame["x"].tolist() == [30, 30, 10, 30]
+    assert Dataset.from_frame(frame).column("x").tolist() == [30, 30, 10, 30]
 
 
 def test_asking_for_the_wrong_kind():

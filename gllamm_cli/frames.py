@@ -1,0 +1,72 @@
+"""pandas tables as columns of numbers and text."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gllamm_cli.data import FloatArray, Values, smallest_whole_type
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+def columns_of_frame(frame: pd.DataFrame) -> tuple[list[str], list[Values], list[str]]:
+    """Return names, values as float64 or text, and Stata's storage types.
+
+    Dates become days since 1 January 1960, infinite numbers missing.
+    """
+    columns: list[Values] = []
+    kinds: list[str] = []
+    for position in range(frame.shape[1]):
+        values, kind = _converted(frame.iloc[:, position])
+        columns.append(values)
+        kinds.append(kind)
+    return [str(name) for name in frame.columns], columns, kinds
+
+
+def _as_text(series: pd.Series[Any]) -> NDArray[np.object_]:
+    values = series.to_numpy(dtype=object)
+    missing = series.isna().to_numpy()
+    return np.array(
+        ["" if gone else str(value) for value, gone in zip(values, missing, strict=True)],
+        dtype=object,
+    )
+
+
+def _converted(series: pd.Series[Any]) -> tuple[FloatArray | NDArray[np.object_], str]:
+    """Return the values as float64 or text, and Stata's storage type."""
+    from pandas.api import types
+
+    if isinstance(series.dtype, types.CategoricalDtype):
+        return _as_text(series), "str"
+    if types.is_bool_dtype(series.dtype):
+        return series.to_numpy(dtype=np.float64, na_value=np.nan), "byte"
+    if types.is_datetime64_any_dtype(series.dtype):
+        naive = series.dt.tz_localize(None)
+        return _days(naive - np.datetime64("1960-01-01")), "double"
+    if types.is_timedelta64_dtype(series.dtype):
+        return _days(series), "double"
+    if types.is_numeric_dtype(series.dtype) and not types.is_complex_dtype(series.dtype):
+        values = series.to_numpy(dtype=np.float64, na_value=np.nan)
+        kind = _smallest_type(series, values)
+        return np.where(np.isinf(values), np.nan, values) if kind == "double" else values, kind
+    if types.infer_dtype(series, skipna=True) == "string":
+        return series.fillna("").to_numpy(dtype=object, copy=True), "str"
+    present = series[series.notna()]
+    if len(present) == 0 or present.map(lambda value: isinstance(value, bool | int | float)).all():
+        values = series.where(series.notna(), np.nan).to_numpy(dtype=np.float64)
+        return np.where(np.isfinite(values), values, np.nan), "double"
+    return _as_text(series), "str"
+
+
+def _days(duration: pd.Series[Any]) -> FloatArray:
+    return np.asarray(duration.dt.total_seconds().to_numpy(dtype=np.float64) / 86400.0)
+
+
+def _smallest_type(series: pd.Series[Any], values: FloatArray) -> str:
+    from pandas.api import types
+
+    return smallest_whole_type(values) if types.is_integer_dtype(series.dtype) else "double"

@@ -17,8 +17,8 @@ from gllamm_cli.errors import (
     NoVariance,
     PerfectPrediction,
 )
-from gllamm_cli.estimate import gaussian
-from gllamm_cli.estimate.adapt import Placement, mirrored
+from gllamm_cli.estimate import gaussian, gaussian_start
+from gllamm_cli.estimate.adapt import mirrored
 from gllamm_cli.estimate.engine import Engine
 from gllamm_cli.estimate.explore import LEAST_GAIN, place_new_mass, search
 from gllamm_cli.estimate.gaussian import GaussianObjective
@@ -155,11 +155,10 @@ def _is_binary(spec: ModelSpec) -> bool:
     )
 
 
-def _starting_fit(job: _Job) -> FloatArray:
+def _starting_fit(job: _Job, exact: GaussianObjective | None = None) -> FloatArray:
     """Estimates of the model without latent variables."""
-    if _is_exact(job):
-        one_level = build_parameters(fixed_part(job.spec))
-        estimates = gaussian.least_squares(job.spec, job.design, one_level)
+    if exact is not None:
+        estimates = gaussian_start.least_squares(exact)
         _check_residuals(job, estimates)
         return estimates
     tolerance = ROUGH_GRADIENT * job.design.n_rows
@@ -227,24 +226,25 @@ def _fit_fixed(job: _Job, one_level: ModelSpec) -> Fit:
     )
     fit = _fit_value(job, "fixed effects model", maximum, n_units=job.design.n_units[:1])
     if spec.robust or spec.sampling_weights:
-        fit = _robust(job, fit, Engine(job.design, job.parameters, job.threads), None)
+        engine = Engine(job.design, job.parameters, job.threads)
+        fit = _robust(job, fit, engine.cluster_scores(fit.estimates))
     return fit
 
 
-def _starting_values(job: _Job) -> FloatArray:
+def _starting_values(job: _Job, exact: GaussianObjective | None) -> FloatArray:
     """Values at which estimation begins, before ``search()`` and ``gateaux()``."""
     if job.spec.start is None:
-        fixed = _starting_fit(job)
-        start = default_start(job.parameters, fixed)
-        return gaussian.start(job.parameters, job.design, fixed, start) if _is_exact(job) else start
+        start = default_start(job.parameters, _starting_fit(job, exact))
+        return start if exact is None else gaussian_start.improved(exact, start)
     return start_from(
-        job.spec, job.parameters, job.reduction, job.spec.start, lambda: _starting_fit(job)
+        job.spec, job.parameters, job.reduction, job.spec.start, lambda: _starting_fit(job, exact)
     )
 
 
 def _fit_latent(job: _Job) -> Fit:
     spec, reduction = job.spec, job.reduction
     objective = _objective(job)
+    exact = objective if isinstance(objective, GaussianObjective) else None
     extra: dict[str, Any] = {}
     if spec.gateaux is not None and spec.start is not None:
         start, highest = place_new_mass(spec, objective, reduction, job.parameters, spec.start)
@@ -255,7 +255,7 @@ def _fit_latent(job: _Job) -> Fit:
                 note = f"maximum gateaux derivative less than {LEAST_GAIN:.5f}: no new mass"
                 return replace(fit, notes=(note,))
     else:
-        start = _starting_values(job)
+        start = _starting_values(job, exact)
     job.monitor.prepared(
         Preparation(
             job.parameters.names,
@@ -291,9 +291,10 @@ def _fit_latent(job: _Job) -> Fit:
     fit = _fit_value(job, "gllamm model", maximum, n_units=job.design.n_units, extra=extra)
     signs = _latent_signs(job, reduction.full(maximum.point))
     notes = [*fit.notes, *boundary_notes(fit), *mass_notes(fit)]
+    robust = spec.robust or spec.sampling_weights
     if isinstance(objective, GaussianObjective):
         fit = replace(fit, notes=tuple(notes))
-        return _with_robust(job, fit) if spec.robust or spec.sampling_weights else fit
+        return _robust(job, fit, objective.cluster_scores(fit.estimates)) if robust else fit
     placement = objective.placement
     if placement is not None:
         # The nodes belong to the latent variables with their signs before normalisation.
@@ -303,19 +304,14 @@ def _fit_latent(job: _Job) -> Fit:
     if spec.rule is IntegrationRule.GAUSS_HERMITE:
         notes.extend(quadrature_notes(objective.engine, fit, placement))
     fit = replace(fit, notes=tuple(notes))
-    if spec.robust or spec.sampling_weights:
-        fit = _robust(job, fit, objective.engine, placement)
+    if robust:
+        fit = _robust(job, fit, objective.engine.cluster_scores(fit.estimates, placement))
     return fit
-
-
-def _is_exact(job: _Job) -> bool:
-    """Whether the log likelihood is computed in closed form."""
-    return job.shortcuts and gaussian.applies(job.spec, job.design)
 
 
 def _objective(job: _Job) -> LatentObjective | GaussianObjective:
     """The log likelihood: in closed form where there is one and it is wanted."""
-    if _is_exact(job):
+    if job.shortcuts and gaussian.applies(job.spec, job.design):
         return GaussianObjective(
             job.design, job.parameters, job.reduction, job.monitor.evaluated, job.threads
         )
@@ -329,20 +325,12 @@ def _objective(job: _Job) -> LatentObjective | GaussianObjective:
     return LatentObjective(engine, job.reduction, job.spec.adaptive)
 
 
-def _with_robust(job: _Job, fit: Fit) -> Fit:
-    """Sandwich of a model fitted in closed form; its scores come from quadrature, exact here."""
-    engine = Engine(job.design, job.parameters, job.threads)
-    objective = LatentObjective(engine, job.reduction, job.spec.adaptive)
-    objective.settled_value(job.reduction.reduce(fit.estimates))
-    return _robust(job, fit, engine, objective.placement)
-
-
-def _robust(job: _Job, fit: Fit, engine: Engine, placement: Placement | None) -> Fit:
-    """Replace the covariance by the sandwich."""
+def _robust(job: _Job, fit: Fit, cluster_scores: FloatArray) -> Fit:
+    """Replace the covariance by the sandwich; scores of top-level clusters are (clusters, K)."""
     T = job.reduction.T
     V_free = np.linalg.lstsq(T, fit.covariance, rcond=None)[0]
     V_free = np.linalg.lstsq(T, V_free.T, rcond=None)[0]
-    scores = engine.cluster_scores(fit.estimates, placement) @ T
+    scores = cluster_scores @ T
     frequency = job.design.levels[-1].frequency
     V = sandwich(scores, frequency, V_free, job.design.cluster)
     return replace(
@@ -371,15 +359,18 @@ def robust_fit(
     parameters = build_parameters(spec)
     reduction = build_reduction(spec.constraints, parameters.names)
     job = _Job(fit.command, spec, design, parameters, reduction, threads, Unwatched())
-    engine = Engine(design, parameters, threads)
-    objective = LatentObjective(engine, reduction, spec.adaptive)
+    objective = _objective(job)
     value = objective.settled_value(reduction.reduce(fit.estimates))
     if not abs(value - fit.log_likelihood) <= SAME_LOG_LIKELIHOOD * abs(fit.log_likelihood):
         raise DifferentData(
             f"can't get correct log-likelihood: {value:.7g} should be {fit.log_likelihood:.7g}",
             hint="robust standard errors need the data of the estimation",
         )
-    return _robust(job, model_based(fit), engine, objective.placement)
+    if isinstance(objective, GaussianObjective):
+        scores = objective.cluster_scores(fit.estimates)
+    else:
+        scores = objective.engine.cluster_scores(fit.estimates, objective.placement)
+    return _robust(job, model_based(fit), scores)
 
 
 def model_based(fit: Fit) -> Fit:

@@ -1,22 +1,30 @@
 """Starting values of linear mixed models from the sums that their likelihood needs anyway.
 
 With the coefficients of latent variables at zero the derivatives of the log likelihood are
-moments of the residuals r: the Hessian of the fixed part holds X'X, its score X'r.
+moments of the residuals r: for the fixed part X'r and X'X, for the effects of latent variables
+sums over units of s s' and of S, where s = z'r and S = z'z are those of a unit, z the variables
+of the effects, everything by residual precision.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
+
 import numpy as np
 from numpy.typing import NDArray
 
-from gllamm_cli.estimate.gaussian import GaussianObjective
+from gllamm_cli.estimate.gaussian import Derivatives, GaussianObjective
 from gllamm_cli.model.parameters import Parameters
+from gllamm_cli.model.spec import LatentVariable, Level, ModelSpec
 from gllamm_cli.model.structure import as_column
 
 FloatArray = NDArray[np.float64]
 IndexArray = NDArray[np.int64]
 
 LEAST_VARIANCE = 1e-300
+LEAST_SHARE, LARGEST_SHARE = 0.02, 0.9
+"""Of the variance of residuals, that effects start with."""
 
 
 def least_squares(objective: GaussianObjective) -> FloatArray:
@@ -66,5 +74,176 @@ def _fixed_part(parameters: Parameters) -> tuple[IndexArray, IndexArray]:
     return np.array(fixed, dtype=np.int64), np.array([pair[c] for c in columns], dtype=np.int64)
 
 
-def improved(objective: GaussianObjective, start: FloatArray) -> FloatArray:
-    return start
+
+@dataclass(frozen=True, slots=True)
+class _Moments:
+    """Moments of the q effects of a level.
+
+    ``loadings`` of the variables of each effect are such that ``squares`` (q, q), sums of S,
+    have a unit diagonal; ``excess`` (q, q) is the sum of s s' less that of S.
+    """
+
+    loadings: tuple[FloatArray, ...]
+    squares: FloatArray
+    excess: FloatArray
+
+
+def moment_estimates(
+    spec: ModelSpec, n_units: Sequence[int], objective: GaussianObjective, start: FloatArray
+) -> FloatArray:
+    """Starting values (K,) with loadings and covariances of effects from moments of residuals.
+
+    Effects with covariance matrix C make E[s s'] = S + S C S in each unit. With U units of about
+    the same size this is solved for C. The loadings of an effect of several variables are the
+    first principal component of the sum of s s' in the metric of S.
+
+    Parameters
+    ----------
+    spec
+    n_units
+        U of each level, lowest first.
+    objective
+    start
+        With the estimates of ``least_squares``.
+    """
+    parameters = objective.parameters
+    without = start.copy()
+    without[_positions(parameters, "diagonal", "offdiagonal")] = 0.0
+    alpha = parameters.auxiliary_index
+    zeta = objective.scale_design @ start[alpha]
+    found = objective.differentiate(parameters.coefficients(without), zeta)
+    if found is None:
+        return start
+    rows = -0.5 * np.diag(found.expectation)[parameters.n_pairs :]
+    rows = float(np.sum(rows - found.score[parameters.n_pairs :]))
+    moments = [_moments(level, spec.correlated, parameters, found, start) for level in spec.levels]
+    factors, share = [], 0.0
+    for own, C in zip(moments, _covariances(spec.levels, moments, n_units), strict=True):
+        size, vectors = np.linalg.eigh(C)
+        C = (vectors * np.maximum(size, LEAST_SHARE * rows)) @ vectors.T
+        factors.append(np.linalg.cholesky(C))
+        share += float(np.sum(C * own.squares)) / rows
+    shrink = min(1.0, LARGEST_SHARE / share)
+    values = start.copy()
+    for level, own, factor in zip(spec.levels, moments, factors, strict=True):
+        _enter(level, own, np.sqrt(shrink) * factor, parameters, values)
+    left = np.full(len(zeta), 0.5 * np.log(1.0 - shrink * share))
+    values[alpha] += np.linalg.lstsq(objective.scale_design, left, rcond=None)[0]
+    return values
+
+
+def _positions(parameters: Parameters, *blocks: str) -> IndexArray:
+    found = [k for k, name in enumerate(parameters.names) if name.block in blocks]
+    return np.array(found, dtype=np.int64)
+
+
+def _moments(
+    level: Level, correlated: bool, parameters: Parameters, found: Derivatives, start: FloatArray
+) -> _Moments:
+    """Moments of a level's effects; without correlations each on its own."""
+    pair = {
+        (int(c), int(m)): p
+        for p, (c, m) in enumerate(
+            zip(parameters.pair_column, parameters.pair_latent, strict=True)
+        )
+    }
+    columns = [
+        [parameters.columns.index(as_column(name)) for name in effect.variables]
+        for effect in level.latent
+    ]
+    loadings = []
+    for effect, of_effect in zip(level.latent, columns, strict=True):
+        at = [pair[c, effect.number] for c in of_effect]
+        square = -found.expectation[np.ix_(at, at)]
+        default = _default_loadings(effect, parameters, start)
+        loadings.append(_loadings(square, found.covariance[np.ix_(at, at)], default))
+    q = len(columns)
+    squares, excess = np.eye(q), np.zeros((q, q))
+    for i in range(q):
+        # If effects are correlated, all have coefficients of the first latent variable.
+        for j in range(q) if correlated else (i,):
+            m = level.latent[0 if correlated else i].number
+            at, other = [pair[c, m] for c in columns[i]], [pair[c, m] for c in columns[j]]
+            a, b = loadings[i], loadings[j]
+            squares[i, j] = a @ -found.expectation[np.ix_(at, other)] @ b
+            excess[i, j] = a @ found.covariance[np.ix_(at, other)] @ b - squares[i, j]
+    return _Moments(tuple(loadings), squares, excess)
+
+
+def _default_loadings(
+    effect: LatentVariable, parameters: Parameters, start: FloatArray
+) -> FloatArray:
+    free = [
+        k
+        for k, name in enumerate(parameters.names)
+        if name.block == "loading" and name.effects == (effect.number,)
+    ]
+    given = start[free]
+    return given if effect.free_first_loading else np.append(1.0, given)
+
+
+def _loadings(square: FloatArray, products: FloatArray, default: FloatArray) -> FloatArray:
+    """Loadings a with a'Sa = 1 along the first principal component, or ``default``."""
+    a = default
+    if len(default) > 1:
+        try:
+            root = np.linalg.cholesky(square)
+        except np.linalg.LinAlgError:
+            return default / np.sqrt(max(float(default @ square @ default), 1e-300))
+        inverse = np.linalg.inv(root)
+        first = np.linalg.eigh(inverse @ products @ inverse.T)[1][:, -1]
+        component = inverse.T @ first
+        # Loadings are relative to the first.
+        if abs(component[0]) > 0.1 * np.abs(component).max():
+            a = component * np.sign(component[0])
+    return np.asarray(a / np.sqrt(max(float(a @ square @ a), 1e-300)))
+
+
+def _covariances(
+    levels: Sequence[Level], moments: Sequence[_Moments], n_units: Sequence[int]
+) -> list[FloatArray]:
+    """C of each level, in units of its loadings.
+
+    Effects of the same variables at several levels add up at the lower ones: with S the same,
+    E_j = sum_i C_i S^2 / U_min(i, j).
+    """
+    same: dict[tuple[str, ...], list[tuple[int, int]]] = {}
+    ratio = [np.ones(len(level.latent)) for level in levels]
+    for t, level in enumerate(levels):
+        for i, effect in enumerate(level.latent):
+            same.setdefault(effect.variables, []).append((t, i))
+    for places in same.values():
+        units = np.array([float(n_units[t]) for t, _ in places])
+        excess = np.array([moments[t].excess[i, i] for t, i in places])
+        together = 1.0 / np.maximum.outer(units, units)
+        sizes = np.linalg.lstsq(together, excess, rcond=None)[0]
+        for (t, i), size, alone in zip(places, sizes, units * excess, strict=True):
+            ratio[t][i] = size / alone if size > 0.0 < alone else 0.0
+    out = []
+    for own, units, part in zip(moments, n_units, ratio, strict=True):
+        inverse = np.linalg.pinv(own.squares)
+        out.append(units * inverse @ own.excess @ inverse * np.sqrt(np.outer(part, part)))
+    return out
+
+
+def _enter(
+    level: Level, own: _Moments, factor: FloatArray, parameters: Parameters, values: FloatArray
+) -> None:
+    """Write loadings and Cholesky elements into ``values``."""
+    scales = [
+        1.0 / factor[i, i] if effect.free_first_loading else own.loadings[i][0]
+        for i, effect in enumerate(level.latent)
+    ]
+    place = {effect.number: i for i, effect in enumerate(level.latent)}
+    seen = dict.fromkeys(place, 0)
+    for k, name in enumerate(parameters.names):
+        if name.block not in ("loading", "diagonal", "offdiagonal") or name.effects[0] not in place:
+            continue
+        i = place[name.effects[0]]
+        if name.block == "loading":
+            effect = level.latent[i]
+            seen[effect.number] += 1
+            number = seen[effect.number] - effect.free_first_loading
+            values[k] = own.loadings[i][number] / scales[i]
+        else:
+            values[k] = scales[i] * factor[i, place[name.effects[-1]]]

@@ -235,7 +235,10 @@ def _starting_values(job: _Job, exact: GaussianObjective | None) -> FloatArray:
     """Values at which estimation begins, before ``search()`` and ``gateaux()``."""
     if job.spec.start is None:
         start = default_start(job.parameters, _starting_fit(job, exact))
-        return start if exact is None else gaussian_start.improved(exact, start)
+        if exact is None:
+            return start
+        n_units = [level.n_units for level in job.design.levels]
+        return gaussian_start.moment_estimates(job.spec, n_units, exact, start)
     return start_from(
         job.spec, job.parameters, job.reduction, job.spec.start, lambda: _starting_fit(job, exact)
     )

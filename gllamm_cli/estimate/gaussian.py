@@ -37,14 +37,15 @@ from gllamm_cli.model.structure import as_column
 FloatArray = NDArray[np.float64]
 IndexArray = NDArray[np.int64]
 
-MOST_VARIANCES = 256
-"""Distinct residual variances beyond which sums take more memory than they are worth."""
+FEW_VARIANCES, MOST_VARIANCES = 16, 256
+VARIANCES_PER_ROW = 4
+"""Of a unit; more than these distinct residual variances take more memory than they are worth."""
 LEAST_UNITS = 128
 MOST_BLOCKS = 128
 ROWS_PER_THREAD = 20_000
-"""Rows that keep a thread busy for about 0.2 ms when sums are taken."""
-TERMS_PER_THREAD = 100_000
-"""Products of a sum and a number in one evaluation that do so."""
+"""Rows that keep a thread busy for about 0.5 ms when sums are taken."""
+TERMS_PER_THREAD = 400_000
+"""Products of a sum and a number in one evaluation that do so for about 0.3 ms."""
 SAMPLED_ROWS = 4_096
 
 
@@ -66,7 +67,9 @@ def residual_variances(design: Design) -> ResidualVariances | None:
     if columns == [()]:
         return ResidualVariances(None, np.ones((1, 1)))
     values = [design.product(column) for column in columns]
-    found = distinct_rows(values, min(MOST_VARIANCES, design.n_rows))
+    rows_of_unit = design.n_rows / design.levels[0].n_units
+    most = min(MOST_VARIANCES, max(FEW_VARIANCES, int(VARIANCES_PER_ROW * rows_of_unit)))
+    found = distinct_rows(values, most)
     if found is None:
         return None
     group, first = found

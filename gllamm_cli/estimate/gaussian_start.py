@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gllamm_cli.estimate.gaussian import Derivatives, GaussianObjective
+from gllamm_cli.model.design import Design
 from gllamm_cli.model.parameters import Parameters
 from gllamm_cli.model.spec import LatentVariable, Level, ModelSpec
 from gllamm_cli.model.structure import as_column
@@ -23,7 +24,7 @@ FloatArray = NDArray[np.float64]
 IndexArray = NDArray[np.int64]
 
 LEAST_VARIANCE = 1e-300
-LEAST_SHARE, LARGEST_SHARE = 0.02, 0.9
+LEAST_SHARE, LARGEST_SHARE = 0.005, 0.9
 """Of the variance of residuals, that effects start with."""
 
 
@@ -89,20 +90,17 @@ class _Moments:
 
 
 def moment_estimates(
-    spec: ModelSpec, n_units: Sequence[int], objective: GaussianObjective, start: FloatArray
+    spec: ModelSpec, design: Design, objective: GaussianObjective, start: FloatArray
 ) -> FloatArray:
     """Starting values (K,) with loadings and covariances of effects from moments of residuals.
 
-    Effects with covariance matrix C make E[s s'] = S + S C S in each unit. With U units of about
-    the same size this is solved for C. The loadings of an effect of several variables are the
+    Effects with covariance matrix C make E[s s'] = S + S C S in each unit. With S proportional to
+    the sizes of units this is solved for C. The loadings of an effect of several variables are the
     first principal component of the sum of s s' in the metric of S.
 
     Parameters
     ----------
-    spec
-    n_units
-        U of each level, lowest first.
-    objective
+    spec, design, objective
     start
         With the estimates of ``least_squares``.
     """
@@ -114,11 +112,10 @@ def moment_estimates(
     found = objective.differentiate(parameters.coefficients(without), zeta)
     if found is None:
         return start
-    rows = -0.5 * np.diag(found.expectation)[parameters.n_pairs :]
-    rows = float(np.sum(rows - found.score[parameters.n_pairs :]))
+    rows = float(design.total_weight.sum())
     moments = [_moments(level, spec.correlated, parameters, found, start) for level in spec.levels]
     factors, share = [], 0.0
-    for own, C in zip(moments, _covariances(spec.levels, moments, n_units), strict=True):
+    for own, C in zip(moments, _covariances(spec.levels, moments, design), strict=True):
         size, vectors = np.linalg.eigh(C)
         C = (vectors * np.maximum(size, LEAST_SHARE * rows)) @ vectors.T
         factors.append(np.linalg.cholesky(C))
@@ -187,43 +184,66 @@ def _loadings(square: FloatArray, products: FloatArray, default: FloatArray) -> 
     a = default
     if len(default) > 1:
         try:
-            root = np.linalg.cholesky(square)
+            root = np.linalg.inv(np.linalg.cholesky(square))
         except np.linalg.LinAlgError:
-            return default / np.sqrt(max(float(default @ square @ default), 1e-300))
-        inverse = np.linalg.inv(root)
-        first = np.linalg.eigh(inverse @ products @ inverse.T)[1][:, -1]
-        component = inverse.T @ first
+            root = np.zeros_like(square)
+        component = root.T @ np.linalg.eigh(root @ products @ root.T)[1][:, -1]
         # Loadings are relative to the first.
         if abs(component[0]) > 0.1 * np.abs(component).max():
             a = component * np.sign(component[0])
-    return np.asarray(a / np.sqrt(max(float(a @ square @ a), 1e-300)))
+    size = float(a @ square @ a)
+    return np.asarray(a / np.sqrt(size) if size > 0.0 else a)
 
 
 def _covariances(
-    levels: Sequence[Level], moments: Sequence[_Moments], n_units: Sequence[int]
+    levels: Sequence[Level], moments: Sequence[_Moments], design: Design
 ) -> list[FloatArray]:
     """C of each level, in units of its loadings.
 
-    Effects of the same variables at several levels add up at the lower ones: with S the same,
-    E_j = sum_i C_i S^2 / U_min(i, j).
+    The sum of S S is S^2 / U. Residual variances have been estimated as if there were no effects,
+    so that S is too large by what effects contribute to the rows alone, S^2 / n. Effects of the
+    same variables at several levels add up at the lower ones:
+    E_j = sum_i C_i S^2 (1 / U_min(i, j) - 1 / n).
     """
+    n_units = _effective_units(design)
     same: dict[tuple[str, ...], list[tuple[int, int]]] = {}
-    ratio = [np.ones(len(level.latent)) for level in levels]
     for t, level in enumerate(levels):
         for i, effect in enumerate(level.latent):
             same.setdefault(effect.variables, []).append((t, i))
-    for places in same.values():
-        units = np.array([float(n_units[t]) for t, _ in places])
+    factor = [np.zeros(len(level.latent)) for level in levels]
+    for variables, places in same.items():
+        units = np.array([n_units[t] for t, _ in places])
         excess = np.array([moments[t].excess[i, i] for t, i in places])
-        together = 1.0 / np.maximum.outer(units, units)
-        sizes = np.linalg.lstsq(together, excess, rcond=None)[0]
-        for (t, i), size, alone in zip(places, sizes, units * excess, strict=True):
-            ratio[t][i] = size / alone if size > 0.0 < alone else 0.0
+        together = 1.0 / np.maximum.outer(units, units) - 1.0 / _n_affected(variables, design)
+        sizes = np.linalg.lstsq(np.maximum(together, 0.0), excess, rcond=None)[0]
+        for (t, i), size, alone in zip(places, sizes, excess, strict=True):
+            factor[t][i] = np.sqrt(size / alone) if size > 0.0 < alone else 0.0
     out = []
-    for own, units, part in zip(moments, n_units, ratio, strict=True):
+    for own, scale in zip(moments, factor, strict=True):
         inverse = np.linalg.pinv(own.squares)
-        out.append(units * inverse @ own.excess @ inverse * np.sqrt(np.outer(part, part)))
+        out.append(inverse @ own.excess @ inverse * np.outer(scale, scale))
     return out
+
+
+def _effective_units(design: Design) -> list[float]:
+    """Number of units of each level if they had the same number of rows, (sum n)^2 / sum n^2."""
+    numbers = []
+    first_row: IndexArray | None = None
+    for level in design.levels:
+        first_row = level.first if first_row is None else first_row[level.first]
+        share = np.diff(first_row) / design.n_rows
+        numbers.append(1.0 / float(share @ share))
+    return numbers
+
+
+def _n_affected(variables: tuple[str, ...], design: Design) -> float:
+    """Number of rows in which one of several variables is not zero; all for a single one."""
+    if len(variables) == 1:
+        return float(design.n_rows)
+    affected = np.zeros(design.n_rows, dtype=bool)
+    for name in variables:
+        affected |= design.product(as_column(name)) != 0.0
+    return float(max(affected.sum(), 1))
 
 
 def _enter(

@@ -237,8 +237,7 @@ def _starting_values(job: _Job, exact: GaussianObjective | None) -> FloatArray:
         start = default_start(job.parameters, _starting_fit(job, exact))
         if exact is None:
             return start
-        n_units = [level.n_units for level in job.design.levels]
-        return gaussian_start.moment_estimates(job.spec, n_units, exact, start)
+        return gaussian_start.moment_estimates(job.spec, job.design, exact, start)
     return start_from(
         job.spec, job.parameters, job.reduction, job.spec.start, lambda: _starting_fit(job, exact)
     )

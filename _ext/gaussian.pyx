@@ -45,11 +45,10 @@ def distinct_rows(columns, int most):
     first : list of int
         Where each distinct row appears first. None if there are more than ``most``.
     """
-    cdef Index n = len(columns[0]), width = len(columns), i, c, k, known = 0, last = 0
+    cdef Index n = len(columns[0]), width = len(columns), i, c, known = 0, last = 0
     cdef const double[::1] one
     cdef const double **column = <const double **>calloc(width, sizeof(double *))
-    cdef Index *first = <Index *>calloc(most, sizeof(Index))
-    cdef bint same
+    cdef Index *first = <Index *>calloc(max(most, 1), sizeof(Index))
     number = np.empty(n, dtype=np.int32)
     cdef int[::1] numbers = number
     try:
@@ -62,36 +61,35 @@ def distinct_rows(columns, int most):
             column[c] = &one[0]
         with nogil:
             for i in range(n):
-                # Neighbours often follow each other in the same order.
-                k = last + 1 if last + 1 < known else 0
-                last = -1
-                for c in range(known):
-                    same = rows_equal(column, width, i, first[k])
-                    if same:
-                        last = k
-                        break
-                    k = k + 1 if k + 1 < known else 0
-                if last < 0:
+                last = find_row(column, width, i, first, known, last)
+                if last == known:
                     if known == most:
                         break
                     first[known] = i
-                    last = known
                     known += 1
                 numbers[i] = <int>last
-        if last < 0:
+        if last == most:
             return None
-        return number, [first[k] for k in range(known)]
+        return number, [first[c] for c in range(known)]
     finally:
         free(column)
         free(first)
 
 
-cdef inline bint rows_equal(const double **column, Index width, Index i, Index j) noexcept nogil:
-    cdef Index c
-    for c in range(width):
-        if column[c][i] != column[c][j]:
-            return False
-    return True
+cdef Index find_row(
+    const double **column, Index width, Index i, const Index *first, Index known, Index last
+) noexcept nogil:
+    """Number of the known row that equals row ``i``; ``known`` if none does."""
+    cdef Index c, k, step
+    for step in range(known):
+        # Rows often follow each other in the same order: begin after the last one.
+        k = (last + 1 + step) % known
+        c = 0
+        while c < width and column[c][i] == column[c][first[k]]:
+            c += 1
+        if c == width:
+            return k
+    return known
 
 
 def cross_products(

@@ -31,27 +31,27 @@ cdef inline void integrate_out(double *q, Index size, Index rest) noexcept nogil
 
     The leading block becomes the quadratic in the others; in row i slopes and d are left.
     """
-    cdef Index i, a, b, l
+    cdef Index i, a, b, u
     cdef double inverse[LANES]
     cdef double slope[LANES]
     cdef double *row
     cdef double *target
     for i in range(size - 1, rest - 1, -1):
         row = q + packed(i) * LANES
-        for l in range(LANES):
-            row[i * LANES + l] += 1.0
-            inverse[l] = 1.0 / row[i * LANES + l]
-            q[l] += log(row[i * LANES + l])
+        for u in range(LANES):
+            row[i * LANES + u] += 1.0
+            inverse[u] = 1.0 / row[i * LANES + u]
+            q[u] += log(row[i * LANES + u])
         for a in range(i):
             target = q + packed(a) * LANES
-            for l in range(LANES):
-                slope[l] = -row[a * LANES + l] * inverse[l]
+            for u in range(LANES):
+                slope[u] = -row[a * LANES + u] * inverse[u]
             for b in range(a + 1):
-                for l in range(LANES):
-                    target[b * LANES + l] += slope[l] * row[b * LANES + l]
+                for u in range(LANES):
+                    target[b * LANES + u] += slope[u] * row[b * LANES + u]
         for a in range(i):
-            for l in range(LANES):
-                row[a * LANES + l] *= -inverse[l]
+            for u in range(LANES):
+                row[a * LANES + u] *= -inverse[u]
 
 
 cdef inline void factor_moments(double *b, Index size, Index rest) noexcept nogil:
@@ -59,31 +59,31 @@ cdef inline void factor_moments(double *b, Index size, Index rest) noexcept nogi
 
     The leading block must be the B of the other variables.
     """
-    cdef Index i, j, k, l
+    cdef Index i, j, k, u
     cdef double total[LANES]
     cdef double *row
     cdef const double *other
     for i in range(rest, size):
         row = b + packed(i) * LANES
         for j in range(i):
-            for l in range(LANES):
-                total[l] = 0.0
+            for u in range(LANES):
+                total[u] = 0.0
             for k in range(j, i):
                 other = b + (packed(k) + j) * LANES
-                for l in range(LANES):
-                    total[l] += row[k * LANES + l] * other[l]
+                for u in range(LANES):
+                    total[u] += row[k * LANES + u] * other[u]
             # Elements further right do not need this slope any more.
-            for l in range(LANES):
-                row[j * LANES + l] = total[l]
-        for l in range(LANES):
-            row[i * LANES + l] = 1.0 / sqrt(row[i * LANES + l])
+            for u in range(LANES):
+                row[j * LANES + u] = total[u]
+        for u in range(LANES):
+            row[i * LANES + u] = 1.0 / sqrt(row[i * LANES + u])
 
 
 cdef inline void second_moments(
     const double *b, Index size, const double *weight, double *out
 ) noexcept nogil:
-    """Elements of BB' times the weights of the units, packed; off the diagonal those of both sides."""
-    cdef Index i, j, k, l
+    """Elements of BB' times the weights of the units; off the diagonal those of both sides."""
+    cdef Index i, j, k, u
     cdef double sides
     cdef double total[LANES]
     cdef const double *one
@@ -92,43 +92,43 @@ cdef inline void second_moments(
         one = b + packed(i) * LANES
         for j in range(i + 1):
             other = b + packed(j) * LANES
-            for l in range(LANES):
-                total[l] = 0.0
+            for u in range(LANES):
+                total[u] = 0.0
             for k in range(j + 1):
-                for l in range(LANES):
-                    total[l] += one[k * LANES + l] * other[k * LANES + l]
+                for u in range(LANES):
+                    total[u] += one[k * LANES + u] * other[k * LANES + u]
             sides = 1.0 if i == j else 2.0
-            for l in range(LANES):
-                out[(packed(i) + j) * LANES + l] = sides * weight[l] * total[l]
+            for u in range(LANES):
+                out[(packed(i) + j) * LANES + u] = sides * weight[u] * total[u]
 
 
 cdef inline void in_uncorrelated(
     const double *a, const double *b, Index size, double *half, double *out
 ) noexcept nogil:
     """B'AB of a symmetric A, packed; ``half`` is scratch for size x size elements."""
-    cdef Index i, j, k, l
+    cdef Index i, j, k, u
     cdef double total[LANES]
     cdef const double *one
     cdef const double *other
     for i in range(size):
         for j in range(size):
-            for l in range(LANES):
-                total[l] = 0.0
+            for u in range(LANES):
+                total[u] = 0.0
             for k in range(j, size):
                 one = a + ((packed(i) + k) if k <= i else (packed(k) + i)) * LANES
                 other = b + (packed(k) + j) * LANES
-                for l in range(LANES):
-                    total[l] += one[l] * other[l]
-            for l in range(LANES):
-                half[(i * size + j) * LANES + l] = total[l]
+                for u in range(LANES):
+                    total[u] += one[u] * other[u]
+            for u in range(LANES):
+                half[(i * size + j) * LANES + u] = total[u]
     for i in range(size):
         for j in range(i + 1):
-            for l in range(LANES):
-                total[l] = 0.0
+            for u in range(LANES):
+                total[u] = 0.0
             for k in range(i, size):
                 one = b + (packed(k) + i) * LANES
                 other = half + (k * size + j) * LANES
-                for l in range(LANES):
-                    total[l] += one[l] * other[l]
-            for l in range(LANES):
-                out[(packed(i) + j) * LANES + l] = total[l]
+                for u in range(LANES):
+                    total[u] += one[u] * other[u]
+            for u in range(LANES):
+                out[(packed(i) + j) * LANES + u] = total[u]

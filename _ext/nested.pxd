@@ -76,26 +76,26 @@ cdef inline void evaluate_form(
     const Forms *f, Index k, const double *sums, Index size, double *out
 ) noexcept nogil:
     """Form ``k`` of the sums of one group of units, (packed, LANES)."""
-    cdef Index c, x, l
+    cdef Index c, x, u
     cdef double total[LANES]
     cdef const double *s
     memset(out, 0, packed(size) * LANES * sizeof(double))
     for c in range(f.form[k], f.form[k + 1]):
-        for l in range(LANES):
-            total[l] = 0.0
+        for u in range(LANES):
+            total[u] = 0.0
         for x in range(f.cell[c], f.cell[c + 1]):
             s = sums + f.entry[x] * LANES
-            for l in range(LANES):
-                total[l] += f.value[x] * s[l]
-        for l in range(LANES):
-            out[f.place[c] * LANES + l] = total[l]
+            for u in range(LANES):
+                total[u] += f.value[x] * s[u]
+        for u in range(LANES):
+            out[f.place[c] * LANES + u] = total[u]
 
 
 cdef inline void add_terms(
     const Forms *f, const double *sums, const double *moments, double *terms
 ) noexcept nogil:
     """Add moments times sums for each entry of form 0."""
-    cdef Index c, x, l
+    cdef Index c, x, u
     cdef const double *s
     cdef const double *moment
     cdef double *term
@@ -104,8 +104,8 @@ cdef inline void add_terms(
         for x in range(f.cell[c], f.cell[c + 1]):
             s = sums + f.entry[x] * LANES
             term = terms + x * LANES
-            for l in range(LANES):
-                term[l] += s[l] * moment[l]
+            for u in range(LANES):
+                term[u] += s[u] * moment[u]
 
 
 cdef inline void flush_features(Scratch *w, Index n, double *hessian) noexcept nogil:
@@ -129,26 +129,26 @@ cdef inline void add_features(
     Scratch *w, Index k, const double *turned, Index size, Index rest, const double *root
 ) noexcept nogil:
     """Features of parameter ``k``: their products are the covariances; ``root`` of the weights."""
-    cdef Index i, j, l
+    cdef Index i, j, u
     cdef double *out = w.features + k * w.room + w.used
     cdef const double *row
     for i in range(rest, size):
         row = turned + packed(i) * LANES
         for j in range(i):
-            for l in range(LANES):
-                out[l] = root[l] * row[j * LANES + l]
+            for u in range(LANES):
+                out[u] = root[u] * row[j * LANES + u]
             out += LANES
-        for l in range(LANES):
-            out[l] = root[l] * row[i * LANES + l] * 0.70710678118654752440
+        for u in range(LANES):
+            out[u] = root[u] * row[i * LANES + u] * 0.70710678118654752440
         out += LANES
 
 
 cdef inline void expect(double *turned, Index size, Index rest) noexcept nogil:
     """Expectation over the own variables: their diagonal elements join the corner."""
-    cdef Index i, l
+    cdef Index i, u
     for i in range(rest, size):
-        for l in range(LANES):
-            turned[l] += turned[(packed(i) + i) * LANES + l]
+        for u in range(LANES):
+            turned[u] += turned[(packed(i) + i) * LANES + u]
 
 
 cdef inline void add_to_parents(
@@ -190,11 +190,11 @@ cdef inline void weights_of_group(
     const double *weight, Index begin, Index end, bint root, double *out
 ) noexcept nogil:
     """Weights of a group of units, or their roots; 0 beyond the last unit."""
-    cdef Index l
-    for l in range(LANES):
-        out[l] = weight[begin + l] if begin + l < end else 0.0
+    cdef Index u
+    for u in range(LANES):
+        out[u] = weight[begin + u] if begin + u < end else 0.0
         if root:
-            out[l] = sqrt(out[l])
+            out[u] = sqrt(out[u])
 
 
 cdef inline void collect(
@@ -206,7 +206,7 @@ cdef inline void collect(
     ``scores`` (top-level units, P), if wanted, get the derivatives of the log likelihood.
     """
     cdef const NestedLevel *v = &g.level[t]
-    cdef Index k, l, begin = v.first[b] + group * LANES, size = packed(v.size)
+    cdef Index k, u, begin = v.first[b] + group * LANES, size = packed(v.size)
     cdef Index needed = (size - packed(v.rest)) * LANES, P = f.n_parameters
     cdef double root[LANES]
     cdef double *turned
@@ -233,8 +233,8 @@ cdef inline void collect(
                 w.moved[t + 1] + k * packed(v.rest) * LANES, P * packed(v.rest),
             )
         elif scores != NULL:
-            for l in range(min(LANES, v.first[b + 1] - begin)):
-                scores[(begin + l) * P + k] = -0.5 * v.weight[begin + l] * turned[l]
+            for u in range(min(LANES, v.first[b + 1] - begin)):
+                scores[(begin + u) * P + k] = -0.5 * v.weight[begin + u] * turned[u]
     w.used += needed
 
 
@@ -262,7 +262,7 @@ cdef inline double evaluate_block(
     With ``derivatives`` also ``terms`` (terms,) and, for P > 0, ``hessian`` (P, P), lower
     triangle, and ``scores``.
     """
-    cdef Index t, group, begin, l, x, size, top = g.n_levels - 1, P = f.n_parameters
+    cdef Index t, group, begin, u, x, size, top = g.n_levels - 1, P = f.n_parameters
     cdef double value = 0.0
     cdef double weight[LANES]
     cdef double *q
@@ -291,9 +291,9 @@ cdef inline double evaluate_block(
                 )
                 continue
             weights_of_group(v.weight, begin, v.first[b + 1], False, weight)
-            for l in range(LANES):
-                value -= 0.5 * weight[l] * q[l]
-                q[l] = 1.0
+            for u in range(LANES):
+                value -= 0.5 * weight[u] * q[u]
+                q[u] = 1.0
             if derivatives:
                 factor_moments(q, v.size, v.rest)
                 if top == 0:
@@ -317,6 +317,6 @@ cdef inline double evaluate_block(
             collect(g, f, w, b, t, group, hessian, scores)
     flush_features(w, P, hessian)
     for x in range(f.n_terms):
-        for l in range(LANES):
-            terms[x] += w.terms[x * LANES + l]
+        for u in range(LANES):
+            terms[x] += w.terms[x * LANES + u]
     return value

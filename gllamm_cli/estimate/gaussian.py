@@ -255,7 +255,7 @@ class GaussianObjective:
         return self.parameters.coefficients(theta), self.scale_design @ alpha
 
     def _jacobian(self, theta: FloatArray) -> FloatArray:
-        """d phi / d theta, (P + G, K)."""
+        """Derivative of phi in theta, (P + G, K)."""
         jacobian = self.parameters.jacobian(theta)
         P = self.parameters.n_pairs
         return np.vstack([jacobian[:P], self.scale_design @ jacobian[P:]])

@@ -82,7 +82,7 @@ class Forms:
         one, other = eta[self.first], eta[self.second]
         monomial = scaled * one * other
         n_terms = int(self.value.cell[-1])
-        terms = np.bincount(self.term, monomial, n_terms)
+        terms = _totals(self.term, monomial, n_terms)
         terms[self.size_term] = LOG_2PI + 2.0 * zeta
         return FormsAt(self, scaled, one, other, monomial, terms)
 
@@ -113,13 +113,13 @@ class FormsAt:
             np.full(len(forms.of_size), 2.0),
         )
         n = len(forms.slope_term)
-        return np.bincount(np.concatenate(at), np.concatenate(values), n + 1)[:n]
+        return _totals(np.concatenate(at), np.concatenate(values), n + 1)[:n]
 
     def score(self, slopes: FloatArray, expected: FloatArray) -> FloatArray:
         """Score (P + G,) from sums times posterior moments in the entries of Q."""
         forms = self.forms
         products = slopes * expected[forms.slope_term]
-        return -0.5 * np.bincount(forms.slope_parameter, products, forms.n_parameters)
+        return -0.5 * _totals(forms.slope_parameter, products, forms.n_parameters)
 
     def curvature(self, expected: FloatArray) -> FloatArray:
         """What the second derivatives of Q contribute to the Hessian, (P + G, P + G)."""
@@ -149,7 +149,7 @@ class FormsAt:
             with_second,
             4.0 * self.monomial * moment,
         )
-        total = np.bincount(np.concatenate(at), np.concatenate(values), n * n).reshape(n, n)
+        total = _totals(np.concatenate(at), np.concatenate(values), n * n).reshape(n, n)
         kept = np.delete(np.arange(n), response)
         return np.asarray(-0.5 * total[np.ix_(kept, kept)])
 
@@ -237,6 +237,11 @@ def build_forms(
             1 + P + G,
         ),
     )
+
+
+def _totals(number: IndexArray, values: FloatArray, n: int) -> FloatArray:
+    """Sums of the values with each number below ``n``."""
+    return np.asarray(np.bincount(number, values, n), dtype=np.float64)
 
 
 def _layout(form: IndexArray, place: IndexArray, entry: IndexArray, n_forms: int) -> Layout:

@@ -66,14 +66,11 @@ def _fixed_part(parameters: Parameters) -> tuple[IndexArray, IndexArray]:
     fixed = [k for k, name in enumerate(parameters.names) if name.block == "fixed"]
     pair = {
         int(c): p
-        for p, (c, m) in enumerate(
-            zip(parameters.pair_column, parameters.pair_latent, strict=True)
-        )
+        for p, (c, m) in enumerate(zip(parameters.pair_column, parameters.pair_latent, strict=True))
         if m == 0
     }
     columns = [parameters.columns.index(as_column(parameters.names[k].name)) for k in fixed]
     return np.array(fixed, dtype=np.int64), np.array([pair[c] for c in columns], dtype=np.int64)
-
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,9 +137,7 @@ def _moments(
     """Moments of a level's effects; without correlations each on its own."""
     pair = {
         (int(c), int(m)): p
-        for p, (c, m) in enumerate(
-            zip(parameters.pair_column, parameters.pair_latent, strict=True)
-        )
+        for p, (c, m) in enumerate(zip(parameters.pair_column, parameters.pair_latent, strict=True))
     }
     columns = [
         [parameters.columns.index(as_column(name)) for name in effect.variables]

@@ -159,7 +159,8 @@ def _starting_fit(job: _Job, exact: GaussianObjective | None = None) -> FloatArr
     """Estimates of the model without latent variables."""
     if exact is not None:
         estimates = gaussian_start.least_squares(exact)
-        _check_residuals(job, estimates)
+        alpha = estimates[job.parameters.auxiliary_index]
+        _check_residuals(job, float((exact.scale_design @ alpha).min()))
         return estimates
     tolerance = ROUGH_GRADIENT * job.design.n_rows
     start = fit_fixed_part(job.spec, job.design, job.threads, tolerance=tolerance)
@@ -173,20 +174,20 @@ def _starting_fit(job: _Job, exact: GaussianObjective | None = None) -> FloatArr
             "the covariates predict the outcome perfectly",
             hint="leave out covariates until both outcomes occur for similar covariate values",
         )
-    _check_residuals(job, start.point)
+    constant_scale = job.spec.has_scale and len(job.spec.scale_variables) == 1
+    linear = job.design.kinds == (kind("gauss", "ident"),)
+    if linear and constant_scale and not job.spec.natural_scale:
+        _check_residuals(job, float(start.point[job.parameters.auxiliary_index[0]]))
     return start.point
 
 
-def _check_residuals(job: _Job, estimates: FloatArray) -> None:
-    """Raise if the fixed part leaves nothing of a gaussian response to explain."""
-    names = job.parameters.names
-    gaussian = job.design.kind == kind("gauss", "ident")
-    constant_scale = job.spec.has_scale and len(job.spec.scale_variables) == 1
-    if not (gaussian.all() and constant_scale and not job.spec.natural_scale):
-        return
-    position = next(k for k, name in enumerate(names) if name.block == "scale")
+def _check_residuals(job: _Job, log_sd: float) -> None:
+    """Raise if the fixed part leaves nothing of a gaussian response to explain.
+
+    ``log_sd`` is the smallest log residual standard deviation.
+    """
     size = float(np.abs(job.design.y).max())
-    if np.exp(estimates[position]) <= NO_RESIDUAL * max(size, 1e-300):
+    if np.exp(log_sd) <= NO_RESIDUAL * max(size, 1e-300):
         raise NoVariance(
             f"{job.spec.depvar} has no variance given the covariates",
             hint="a constant response, or as many parameters as rows",

@@ -11,6 +11,7 @@ from scipy import stats
 
 from gllamm_cli._gaussian import distinct_rows
 from gllamm_cli.data import Dataset
+from gllamm_cli.errors import NoVariance
 from gllamm_cli.estimate.gaussian import GaussianObjective, applies
 from gllamm_cli.fit.estimator import fit_model
 from gllamm_cli.model.assemble import build_design
@@ -169,6 +170,20 @@ def test_starting_values_are_near_the_estimates():
     error = np.sqrt(np.diag(fit.covariance))
     start = np.array(fit.iterations[0].point)
     assert (np.abs(start - fit.estimates) < 3.0 * error).all()
+
+
+@pytest.mark.parametrize("scale", ["", "s(het)"])
+def test_a_response_without_residuals_is_refused(scale):
+    """Its likelihood has no maximum; one item without variance is enough."""
+    frame = simulate(np.random.default_rng(7), [4] * 30)
+    constant = 1.0 + 2.0 * frame["i1"] + 3.0 * frame["i2"]
+    if scale:
+        constant += frame["y"] * (1.0 - frame["i1"])
+    data = Dataset.from_frame(frame.assign(y=constant))
+    text = f"gllamm y i0 i1 i2, nocons i(id) {scale} adapt"
+    asked = resolve(parse_gllamm(text), data, DEFINITIONS)
+    with pytest.raises(NoVariance):
+        fit_model(asked, data, threads=1)
 
 
 @given(st.lists(st.tuples(st.integers(0, 2), st.integers(0, 2)), min_size=1, max_size=40))

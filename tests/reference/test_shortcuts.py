@@ -8,7 +8,7 @@ import pytest
 from statements import parse_statement
 
 from gllamm_cli.data import Dataset
-from gllamm_cli.estimate import gaussian
+from gllamm_cli.estimate import gaussian, gaussian_sums
 from gllamm_cli.estimate.adapt import standard_placement
 from gllamm_cli.estimate.engine import Engine
 from gllamm_cli.estimate.gaussian import GaussianObjective
@@ -243,8 +243,8 @@ def test_linear_models_do_not_depend_on_blocks_and_threads(text, monkeypatch):
     reduction = build_reduction((), parameters.names)
     theta = fit_model(asked, data, threads=1).estimates + 0.1
     whole = GaussianObjective(design, parameters, reduction).evaluate(theta, derivatives=True)
-    monkeypatch.setattr(gaussian, "LEAST_UNITS", 7)
-    monkeypatch.setattr(gaussian, "ROWS_PER_THREAD", 1)
+    monkeypatch.setattr(gaussian_sums, "LEAST_UNITS", 7)
+    monkeypatch.setattr(gaussian_sums, "ROWS_PER_THREAD", 1)
     monkeypatch.setattr(gaussian, "TERMS_PER_THREAD", 1)
     one, *others = (
         GaussianObjective(design, parameters, reduction, threads=threads).evaluate(

@@ -284,6 +284,8 @@ cdef class NestedQuadratics:
         Returns
         -------
         log_likelihood : float
+        size : float
+            Of the numbers it is the difference of: times the precision of arithmetic its error.
         terms : (entries of form 0,), or None
             Sums over lowest units of sum ``entry`` times the second posterior moments in
             ``place``, on both sides of the diagonal, with weights.
@@ -310,7 +312,7 @@ cdef class NestedQuadratics:
         f.entry = &entry[0]
         f.value = &value[0]
         K = P if derivatives else 0
-        cdef double[::1] values = np.zeros(B)
+        cdef double[:, ::1] values = np.zeros((B, 2))
         cdef double[:, ::1] terms = np.zeros((B, f.n_terms + APART if derivatives else 1))
         cdef double[:, ::1] hessians = np.zeros((B, K * K + APART))
         cdef double[:, ::1] scores = np.zeros((
@@ -330,19 +332,20 @@ cdef class NestedQuadratics:
                 lay_out(g, &f, B, works + t, memory + t * needed)
             with nogil:
                 for b in prange(B, schedule="dynamic", chunksize=1, num_threads=n_threads):
-                    values[b] = evaluate_block(
-                        g, &f, works + threadid(), b, derivatives, &terms[b, 0], &hessians[b, 0],
-                        scores_or_null,
+                    evaluate_block(
+                        g, &f, works + threadid(), b, derivatives, &values[b, 0], &terms[b, 0],
+                        &hessians[b, 0], scores_or_null,
                     )
         finally:
             free(memory)
             free(works)
-        log_likelihood = float(np.sum(values))
+        log_likelihood, size = np.sum(values, axis=0).tolist()
         if not derivatives:
-            return log_likelihood, None, None, None
+            return log_likelihood, size, None, None, None
         lower = np.sum(hessians, axis=0)[: P * P].reshape(P, P)
         return (
             log_likelihood,
+            size,
             np.sum(terms, axis=0)[: f.n_terms],
             np.tril(lower) + np.tril(lower, -1).T,
             np.asarray(scores) if unit_scores else None,

@@ -13,7 +13,7 @@ over its own e_i to the Hessian; the leading block plus the sum of own A_ii in i
 expectation, which is added to the unit above.
 """
 
-from libc.math cimport sqrt
+from libc.math cimport fabs, sqrt
 from libc.string cimport memset
 
 from lanes cimport (
@@ -253,17 +253,16 @@ cdef inline void expected_sums(
     )
 
 
-cdef inline double evaluate_block(
-    const Nested *g, const Forms *f, Scratch *w, Index b, bint derivatives, double *terms,
-    double *hessian, double *scores
+cdef inline void evaluate_block(
+    const Nested *g, const Forms *f, Scratch *w, Index b, bint derivatives, double *value,
+    double *terms, double *hessian, double *scores
 ) noexcept nogil:
-    """Log likelihood of the top-level units of block ``b``.
+    """Log likelihood of the top-level units of block ``b``, ``value[0]``.
 
-    With ``derivatives`` also ``terms`` (terms,) and, for P > 0, ``hessian`` (P, P), lower
-    triangle, and ``scores``.
+    ``value[1]`` is the size of the corners that it is the difference of. With ``derivatives`` also
+    ``terms`` (terms,) and, for P > 0, ``hessian`` (P, P), lower triangle, and ``scores``.
     """
     cdef Index t, group, begin, u, x, size, top = g.n_levels - 1, P = f.n_parameters
-    cdef double value = 0.0
     cdef double weight[LANES]
     cdef double *q
     cdef const NestedLevel *v
@@ -284,6 +283,9 @@ cdef inline double evaluate_block(
                 evaluate_form(
                     f, 0, g.sums + (g.first_group[b] + group) * g.n_sums * LANES, v.size, q
                 )
+                weights_of_group(v.total_weight, begin, v.first[b + 1], False, weight)
+                for u in range(LANES):
+                    value[1] += 0.5 * weight[u] * fabs(q[u])
             integrate_out(q, v.size, v.rest)
             if t < top:
                 add_to_parents(
@@ -292,7 +294,7 @@ cdef inline double evaluate_block(
                 continue
             weights_of_group(v.weight, begin, v.first[b + 1], False, weight)
             for u in range(LANES):
-                value -= 0.5 * weight[u] * q[u]
+                value[0] -= 0.5 * weight[u] * q[u]
                 q[u] = 1.0
             if derivatives:
                 factor_moments(q, v.size, v.rest)
@@ -300,7 +302,7 @@ cdef inline double evaluate_block(
                     expected_sums(g, f, w, b, group)
                     collect(g, f, w, b, 0, group, hessian, scores)
     if not derivatives:
-        return value
+        return
     for t in range(top - 1, -1, -1):
         v = &g.level[t]
         for group in range(n_groups(v, b)):
@@ -319,4 +321,3 @@ cdef inline double evaluate_block(
     for x in range(f.n_terms):
         for u in range(LANES):
             terms[x] += w.terms[x * LANES + u]
-    return value

@@ -35,6 +35,8 @@ from gllamm_cli.model.spec import IntegrationRule, ModelSpec
 
 FloatArray = NDArray[np.float64]
 
+LARGEST_ERROR = 1e-8
+"""Of a log likelihood, relative to a row's usual contribution."""
 TERMS_PER_THREAD = 400_000
 """Products of a sum and a number in one evaluation that keep a thread busy for about 0.3 ms."""
 
@@ -140,6 +142,7 @@ class GaussianObjective:
         )
         terms = design.levels[0].n_units * len(self._forms.derivatives.entry)
         self._threads = min(available, 1 + terms // TERMS_PER_THREAD)
+        self._rows = float(design.total_weight.sum())
         self._last: tuple[FloatArray, Evaluation] | None = None
 
     # -- the maximiser's view
@@ -209,7 +212,7 @@ class GaussianObjective:
     def _log_likelihood(self, h: FloatArray, zeta: FloatArray) -> float:
         layout = self._forms.value
         with np.errstate(over="ignore", invalid="ignore"):
-            value, _, _, _ = self._kernel.evaluate(
+            value, size, _, _, _ = self._kernel.evaluate(
                 layout.form,
                 layout.cell,
                 layout.place,
@@ -219,7 +222,7 @@ class GaussianObjective:
                 False,
                 self._threads,
             )
-        return value if np.isfinite(value) else -np.inf
+        return value if self._is_sound(value, size, zeta) else -np.inf
 
     def differentiate(
         self, h: FloatArray, zeta: FloatArray, *, units: bool = False
@@ -229,7 +232,7 @@ class GaussianObjective:
         with np.errstate(over="ignore", invalid="ignore"):
             forms = self._forms.at(h, zeta)
             slopes = forms.slopes()
-            value, expected, covariance, scores = self._kernel.evaluate(
+            value, size, expected, covariance, scores = self._kernel.evaluate(
                 layout.form,
                 layout.cell,
                 layout.place,
@@ -247,5 +250,14 @@ class GaussianObjective:
                 forms.curvature(expected),
                 scores,
             )
-        finite = np.isfinite(value) and np.isfinite(found.score).all()
-        return found if finite and np.isfinite(covariance).all() else None
+        sound = self._is_sound(value, size, zeta) and np.isfinite(found.score).all()
+        return found if sound and np.isfinite(covariance).all() else None
+
+    def _is_sound(self, log_likelihood: float, size: float, zeta: FloatArray) -> bool:
+        """Whether a log likelihood is known to enough digits as a difference of larger numbers.
+
+        It is not where a residual variance goes to zero while an effect explains the rows it
+        belongs to: noise would look like a maximum.
+        """
+        error = np.finfo(np.float64).eps * (size + abs(log_likelihood))
+        return bool(error <= LARGEST_ERROR * self._rows * (1.0 + np.abs(zeta).max()))

@@ -172,6 +172,29 @@ def test_starting_values_are_near_the_estimates():
     assert (np.abs(start - fit.estimates) < 3.0 * error).all()
 
 
+@pytest.mark.parametrize("log_sd", [-3.0, -9.0, -30.0])
+def test_rounding_errors_are_no_likelihood(log_sd):
+    """With an item that is nearly its factor the likelihood is right, or not there at all."""
+    wide = np.random.default_rng(8).normal(size=(60, 3))
+    frame = pd.DataFrame(
+        {"y": wide.ravel(), "id": np.repeat(np.arange(60), 3) + 1.0, "x": 0.0, "one": 1.0}
+    )
+    for k in range(3):
+        frame[f"i{k}"] = np.tile((np.arange(3) == k) * 1.0, 60)
+    found = objective("gllamm y i0 i1 i2, nocons i(id) eqs(het) s(het) adapt", frame)
+    means, loadings = np.array([0.1, 0.0, -0.2]), np.array([1.0, 0.5, 0.3])
+    # Loadings of the second and third item, then the standard deviation of the factor.
+    theta = np.concatenate([means, [log_sd, 0.0, 0.0], loadings[1:], [1.0]])
+    covariance = np.outer(loadings, loadings) + np.diag([np.exp(2.0 * log_sd), 1.0, 1.0])
+    value = found.evaluate(theta).log_likelihood
+    assert found.evaluate(theta, derivatives=True).log_likelihood == value
+    if log_sd < -20.0:
+        assert value == -np.inf
+    else:
+        expected = stats.multivariate_normal.logpdf(wide, means, covariance).sum()
+        assert value == pytest.approx(expected, abs=1e-5)
+
+
 @pytest.mark.parametrize("scale", ["", "s(het)"])
 def test_a_response_without_residuals_is_refused(scale):
     """Its likelihood has no maximum; one item without variance is enough."""

@@ -52,25 +52,33 @@ def least_squares(objective: GaussianObjective) -> FloatArray:
     # Least squares take as much off the sum of squares; h is close enough to share it out.
     total = float(squares.sum())
     left = (total - float(score @ step)) / total if total > 0.0 else 0.0
-    log_scale = 0.5 * np.log(np.maximum(left * squares / weight, LEAST_VARIANCE))
-    root = np.sqrt(weight)[:, None]
-    design = objective.scale_design
+    # Rows that do not count say nothing about their variance.
+    seen = weight > 0.0
+    variance = np.maximum(left * squares[seen] / weight[seen], LEAST_VARIANCE)
+    root = np.sqrt(weight[seen])
     estimates[parameters.auxiliary_index] = np.linalg.lstsq(
-        root * design, root[:, 0] * log_scale, rcond=None
+        root[:, None] * objective.scale_design[seen], root * 0.5 * np.log(variance), rcond=None
     )[0]
     return estimates
 
 
 def _fixed_part(parameters: Parameters) -> tuple[IndexArray, IndexArray]:
     """Parameters of the fixed part, and the coefficients of their columns."""
-    fixed = [k for k, name in enumerate(parameters.names) if name.block == "fixed"]
-    pair = {
-        int(c): p
-        for p, (c, m) in enumerate(zip(parameters.pair_column, parameters.pair_latent, strict=True))
-        if m == 0
-    }
-    columns = [parameters.columns.index(as_column(parameters.names[k].name)) for k in fixed]
-    return np.array(fixed, dtype=np.int64), np.array([pair[c] for c in columns], dtype=np.int64)
+    fixed = _positions(parameters, "fixed")
+    names = [parameters.names[k].name for k in fixed]
+    return fixed, np.array(_pairs(parameters, names, 0), dtype=np.int64)
+
+
+def _positions(parameters: Parameters, *blocks: str) -> IndexArray:
+    found = [k for k, name in enumerate(parameters.names) if name.block in blocks]
+    return np.array(found, dtype=np.int64)
+
+
+def _pairs(parameters: Parameters, variables: Sequence[str], latent: int) -> list[int]:
+    """Coefficients of variables with a latent variable (0: in the fixed part)."""
+    with_latent = np.flatnonzero(parameters.pair_latent == latent)
+    number = {parameters.columns[parameters.pair_column[p]]: int(p) for p in with_latent}
+    return [number[as_column(name)] for name in variables]
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,36 +134,24 @@ def moment_estimates(
     return values
 
 
-def _positions(parameters: Parameters, *blocks: str) -> IndexArray:
-    found = [k for k, name in enumerate(parameters.names) if name.block in blocks]
-    return np.array(found, dtype=np.int64)
-
-
 def _moments(
     level: Level, correlated: bool, parameters: Parameters, found: Derivatives, start: FloatArray
 ) -> _Moments:
     """Moments of a level's effects; without correlations each on its own."""
-    pair = {
-        (int(c), int(m)): p
-        for p, (c, m) in enumerate(zip(parameters.pair_column, parameters.pair_latent, strict=True))
-    }
-    columns = [
-        [parameters.columns.index(as_column(name)) for name in effect.variables]
-        for effect in level.latent
-    ]
     loadings = []
-    for effect, of_effect in zip(level.latent, columns, strict=True):
-        at = [pair[c, effect.number] for c in of_effect]
+    for effect in level.latent:
+        at = _pairs(parameters, effect.variables, effect.number)
         square = -found.expectation[np.ix_(at, at)]
         default = _default_loadings(effect, parameters, start)
         loadings.append(_loadings(square, found.covariance[np.ix_(at, at)], default))
-    q = len(columns)
+    q = len(level.latent)
     squares, excess = np.eye(q), np.zeros((q, q))
-    for i in range(q):
+    for i, effect in enumerate(level.latent):
         # If effects are correlated, all have coefficients of the first latent variable.
+        m = level.latent[0].number if correlated else effect.number
+        at = _pairs(parameters, effect.variables, m)
         for j in range(q) if correlated else (i,):
-            m = level.latent[0 if correlated else i].number
-            at, other = [pair[c, m] for c in columns[i]], [pair[c, m] for c in columns[j]]
+            other = _pairs(parameters, level.latent[j].variables, m)
             a, b = loadings[i], loadings[j]
             squares[i, j] = a @ -found.expectation[np.ix_(at, other)] @ b
             excess[i, j] = a @ found.covariance[np.ix_(at, other)] @ b - squares[i, j]

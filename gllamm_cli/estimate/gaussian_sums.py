@@ -21,8 +21,11 @@ VARIANCES_PER_ROW = 4
 """Of a unit; more than these distinct residual variances take more memory than they are worth."""
 LEAST_UNITS = 128
 MOST_BLOCKS = 64
-ROWS_PER_THREAD = 20_000
-"""Rows that keep a thread busy for about 0.5 ms when sums are taken."""
+ROWS_PER_THREAD = 100_000
+"""Rows that keep a thread busy for about 2 ms when sums are taken.
+
+Less is not worth it: on a busy machine a thread may wait longer than that for a processor.
+"""
 SAMPLED_ROWS = 4_096
 
 

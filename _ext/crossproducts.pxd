@@ -6,7 +6,7 @@ residual variance are summed apart. Only pairs of columns that are both nonzero 
 have a place, so that many indicators cost as much as few.
 """
 
-from lanes cimport LANES, Index
+from quadratics cimport LANES, Index
 
 
 cdef struct Rows:

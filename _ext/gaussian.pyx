@@ -4,7 +4,7 @@
 
 The compiled module: checks arrays, shares blocks of top-level units among threads and adds up.
 ``crossproducts`` passes over the rows once; ``nested`` evaluates from the sums, a few units in
-the lanes of a vector (``lanes``).
+the lanes of a vector (``quadratics``).
 
 Memory and order of sums
 ------------------------
@@ -17,7 +17,7 @@ from cython.parallel cimport prange, threadid
 from libc.stdlib cimport calloc, free
 
 from crossproducts cimport Rows, add_rows, mark_pairs
-from lanes cimport LANES, Index, packed
+from quadratics cimport LANES, Index, packed
 from nested cimport (
     MOST_LEVELS, PRODUCTS_AT_A_TIME, Forms, Nested, Scratch, evaluate_block, n_groups,
 )

@@ -16,7 +16,7 @@ expectation, which is added to the unit above.
 from libc.math cimport fabs, sqrt
 from libc.string cimport memset
 
-from lanes cimport (
+from quadratics cimport (
     LANES, Index, factor_moments, in_uncorrelated, integrate_out, packed, second_moments,
 )
 

@@ -242,7 +242,6 @@ PROBLEMS = (
         "gaussian",
         ("ml",),
         ("lavaan",),
-        nodes=64,
     ),
     Problem(
         "masses",

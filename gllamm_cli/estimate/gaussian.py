@@ -1,38 +1,44 @@
-"""The exact log likelihood of a linear mixed model, from sums over units.
+"""The exact log likelihood of a linear mixed or factor model, from sums over units.
 
-Rows with y = x'H(1, v) + e, e ~ N(0, sigma^2), v ~ N(0, I), enter only through the
-weighted sums S = sum w x x', s = sum w x y, t = sum w y^2 and n = sum w of the lowest
-units. The log density of a unit's rows is -z'Qz/2 with z = (1, v) and
+Rows with y = x'H(1, v) + e, e ~ N(0, sigma_g^2), v ~ N(0, I), enter only through the weighted
+sums S_g = sum w x x', s_g = sum w x y, t_g = sum w y^2 and n_g = sum w over the rows of the
+lowest units with residual variance g. The log density of a unit's rows is -z'Qz/2 with
+z = (1, v) and
 
-    Q = (H'SH - e s'H - H's e' + t e e') / sigma^2 + n log(2 pi sigma^2) e e',
+    Q = sum_g (H'S_g H - e s_g'H - H's_g e' + t_g e e') / sigma_g^2 + n_g log(2 pi sigma_g^2) e e',
 
-e the first unit vector. Integrating a unit's own latent variables out leaves the
-Schur complement of Q + I (prior) plus log|Q_oo + I| in its corner; the sum over the
-units of a parent is the parent's Q. (Pinheiro and Bates 2000, chapter 2, in the form
-of quadratics.) The score follows from posterior moments by Fisher's identity, the
-information by differentiating the whole recursion in each direction.
+e the first unit vector. Integrating a unit's own latent variables out leaves the Schur complement
+of Q + I (prior) plus log|Q_oo + I| in its corner; the sum over the units of a parent is the
+parent's Q. (Pinheiro and Bates 2000, chapter 2, in the form of quadratics.) The posterior is
+normal: score and information follow from its moments by the identities of Fisher and Louis
+(1982), exactly.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
+from gllamm_cli._gaussian import NestedQuadratics
 from gllamm_cli.estimate.engine import Evaluation
-from gllamm_cli.estimate.gaussian_units import Part, parts
+from gllamm_cli.estimate.gaussian_forms import build_forms
+from gllamm_cli.estimate.gaussian_sums import residual_variances, take_sums
 from gllamm_cli.estimate.threads import available_threads
 from gllamm_cli.model.constraints import Reduction
 from gllamm_cli.model.design import Design
 from gllamm_cli.model.families import kind
-from gllamm_cli.model.gram import rough_least_squares
 from gllamm_cli.model.parameters import Parameters
 from gllamm_cli.model.spec import IntegrationRule, ModelSpec
-from gllamm_cli.model.structure import as_column
 
 FloatArray = NDArray[np.float64]
-LOG_2PI = float(np.log(2.0 * np.pi))
+
+LARGEST_ERROR = 1e-8
+"""Of a log likelihood, relative to a row's usual contribution."""
+TERMS_PER_THREAD = 2_000_000
+"""Products of a sum and a number in one evaluation that keep a thread busy for about 1.5 ms."""
 
 
 def applies(spec: ModelSpec, design: Design) -> bool:
@@ -47,53 +53,27 @@ def applies(spec: ModelSpec, design: Design) -> bool:
         and spec.interaction is None
         and design.composite is None
         and not design.natural_scale
-        and len(spec.scale_variables) == 1
+        and bool(design.scale_variables)
         and not design.ordinal
-        and len(design.auxiliary) == 1
-        and bool((design.kind == kind("gauss", "ident")).all())
-        and _constant_scale(design)
+        and design.kinds == (kind("gauss", "ident"),)
+        and residual_variances(design) is not None
     )
 
 
-def start(
-    parameters: Parameters, design: Design, fixed: FloatArray, default: FloatArray
-) -> FloatArray:
-    """Better starting values than gllamm's constants where the residuals tell the scale.
+@dataclass(frozen=True, slots=True)
+class Derivatives:
+    """Log likelihood and derivatives in phi = (h, zeta), coefficients and log scales.
 
-    Each diagonal element of a Cholesky factor starts so that its effect has half the
-    standard deviation of the residuals of the fixed part, by the size of its variable.
+    The Hessian (P + G, P + G) is the sum of ``covariance``, that of the derivatives of the
+    complete data given the data, and ``expectation``, of the complete data's Hessian. ``units``
+    (top-level units, P + G) are their scores, if asked for.
     """
-    values = default.copy()
-    log_sd = float(fixed[parameters.auxiliary_index[0]])
-    weight = design.total_weight
-    for k, name in enumerate(parameters.names):
-        if name.block == "diagonal":
-            z = design.matrix((as_column(name.name),))[:, 0]
-            size = float(np.average(z * z, weights=weight))
-            values[k] = 0.5 * np.exp(log_sd) / np.sqrt(size) if size > 0 else values[k]
-    return values
 
-
-def least_squares(spec: ModelSpec, design: Design, parameters: Parameters) -> FloatArray:
-    """Maximum likelihood of the fixed part and the log standard deviation alone (one level)."""
-    fixed = [k for k, name in enumerate(parameters.names) if name.block == "fixed"]
-    estimates = np.zeros(parameters.n)
-    residual = design.y - design.offset
-    columns = [design.product(as_column(parameters.names[k].name)) for k in fixed]
-    # The second time improves on the rounding of the first.
-    for _ in range(2 if fixed else 0):
-        step = rough_least_squares(columns, residual, design.total_weight)
-        estimates[fixed] += step
-        for x, b in zip(columns, step, strict=True):
-            residual = residual - b * x
-    variance = float(np.average(residual**2, weights=design.total_weight))
-    estimates[parameters.auxiliary_index[0]] = 0.5 * np.log(max(variance, 1e-300))
-    return estimates
-
-
-def _constant_scale(design: Design) -> bool:
-    weight = design.auxiliary[0].weight
-    return len(weight) == design.n_rows and bool((weight == 1.0).all())
+    log_likelihood: float
+    score: FloatArray
+    covariance: FloatArray
+    expectation: FloatArray
+    units: FloatArray | None = None
 
 
 class GaussianObjective:
@@ -102,13 +82,20 @@ class GaussianObjective:
     Parameters
     ----------
     design, parameters
-        As for the engine.
+        As for the engine; ``applies`` must be true of the design.
     reduction
         From free to all parameters.
     on_evaluation
         Called after each evaluation.
     threads
         Number of threads; results do not depend on it.
+
+    Attributes
+    ----------
+    scale_design : (G, A)
+        Variables of the log standard deviations zeta.
+    shift : (P,)
+        Rough values of the coefficients h.
     """
 
     at_rest = True
@@ -122,18 +109,50 @@ class GaussianObjective:
         threads: int | None = None,
     ) -> None:
         self._on_evaluation = on_evaluation
-        self._parameters = parameters
         self._reduction = reduction
-        self._parts = list(parts(design, parameters))
-        self._threads = min(threads or available_threads(), len(self._parts))
-        self._n_latent = sum(level.rule.n_latent for level in design.levels)
-        self._scale_at = int(parameters.auxiliary_index[0])
+        self.parameters = parameters
+        variances = residual_variances(design)
+        assert variances is not None
+        self.scale_design = variances.design
+        available = threads or available_threads()
+        sums = take_sums(design, parameters, variances, available)
+        # Latent variables of the highest level come first in the kernel.
+        n_latent = sum(level.rule.n_latent for level in design.levels)
+        latent = parameters.pair_latent
+        self.shift = np.where(latent == 0, sums.shift[parameters.pair_column], 0.0)
+        self._forms = build_forms(
+            sums.products,
+            len(variances.design),
+            parameters.pair_column,
+            np.where(latent == 0, 0, n_latent + 1 - latent),
+            self.shift,
+        )
+        self._kernel = NestedQuadratics(
+            sums.values,
+            [
+                (
+                    level.rule.n_latent,
+                    border,
+                    level.parent,
+                    level.weight,
+                    level.total_weight,
+                )
+                for level, border in zip(design.levels, sums.borders, strict=True)
+            ],
+        )
+        terms = design.levels[0].n_units * len(self._forms.derivatives.entry)
+        self._threads = min(available, 1 + terms // TERMS_PER_THREAD)
+        self._rows = float(design.total_weight.sum())
+        self._last: tuple[FloatArray, Evaluation] | None = None
 
     # -- the maximiser's view
 
     def value(self, point: FloatArray) -> float:
-        """Log likelihood at ``point``; -inf where it cannot be computed."""
-        return self.evaluate(self._reduction.full(point)).log_likelihood
+        """Log likelihood at ``point``; -inf where it cannot be computed.
+
+        With the derivatives: most steps are taken, and then they are needed.
+        """
+        return self._at(point).log_likelihood
 
     def settled_value(self, point: FloatArray, tolerance: float = 0.0) -> float:
         """Log likelihood; there are no nodes to move."""
@@ -148,111 +167,98 @@ class GaussianObjective:
 
     def derivatives(self, point: FloatArray) -> tuple[float, FloatArray, FloatArray]:
         """Log likelihood, score and Hessian in the free parameters."""
-        evaluation = self.evaluate(self._reduction.full(point), derivatives=True)
-        return evaluation.reduced(self._reduction)
+        return self._at(point).reduced(self._reduction)
+
+    def _at(self, point: FloatArray) -> Evaluation:
+        if self._last is None or not np.array_equal(self._last[0], point):
+            evaluation = self.evaluate(self._reduction.full(point), derivatives=True)
+            self._last = point.copy(), evaluation
+        return self._last[1]
 
     # -- the likelihood
-
-    def _matrix(self, h: FloatArray) -> FloatArray:
-        """H (C, 1 + M) from the coefficients of pairs of column and latent variable."""
-        parameters = self._parameters
-        H = np.zeros((len(parameters.columns), 1 + self._n_latent))
-        H[parameters.pair_column, parameters.pair_latent] = h
-        return H
 
     def evaluate(self, theta: FloatArray, *, derivatives: bool = False) -> Evaluation:
         """Evaluate at all parameters (K,)."""
         self._on_evaluation()
-        try:
-            return self._evaluate(theta, derivatives=derivatives)
-        except np.linalg.LinAlgError:
-            return Evaluation(-np.inf)
-
-    def _evaluate(self, theta: FloatArray, *, derivatives: bool) -> Evaluation:
-        parameters = self._parameters
-        H = self._matrix(parameters.coefficients(theta))
-        log_sd = float(theta[self._scale_at])
-
-        def evaluate_part(part: Part) -> tuple[float, FloatArray, FloatArray]:
-            # Settings of numpy belong to a thread.
-            with np.errstate(all="ignore"):
-                return self._evaluate_part(part, H, log_sd, derivatives)
-
-        if self._threads == 1:
-            found = [evaluate_part(part) for part in self._parts]
-        else:
-            # Imported late: small models need no pool.
-            from concurrent.futures import ThreadPoolExecutor
-
-            with ThreadPoolExecutor(self._threads) as pool:
-                found = list(pool.map(evaluate_part, self._parts))
-        log_likelihood = sum(value for value, _, _ in found)
-        if not np.isfinite(log_likelihood):
-            return Evaluation(-np.inf)
+        parameters = self.parameters
+        h, zeta = self._phi(theta)
         if not derivatives:
-            return Evaluation(log_likelihood)
-        score = np.sum([score for _, score, _ in found], axis=0)
-        hessian = np.sum([hessian for _, _, hessian in found], axis=0)
-        hessian = 0.5 * (hessian + hessian.T)
-        jacobian = parameters.jacobian(theta)
-        chained = jacobian.T @ hessian @ jacobian
-        chained += parameters.curvature(theta, score[: len(parameters.pair_column)])
-        return Evaluation(log_likelihood, jacobian.T @ score, 0.5 * (chained + chained.T))
+            return Evaluation(self._log_likelihood(h, zeta))
+        found = self.differentiate(h, zeta)
+        if found is None:
+            return Evaluation(-np.inf)
+        jacobian = self._jacobian(theta)
+        chained = jacobian.T @ (found.covariance + found.expectation) @ jacobian
+        chained += parameters.curvature(theta, found.score[: parameters.n_pairs])
+        return Evaluation(
+            found.log_likelihood, jacobian.T @ found.score, 0.5 * (chained + chained.T)
+        )
 
-    def _evaluate_part(
-        self, part: Part, H: FloatArray, log_sd: float, derivatives: bool
-    ) -> tuple[float, FloatArray, FloatArray]:
-        """Log likelihood of a part, score and Hessian in coefficients of pairs and the log scale.
+    def cluster_scores(self, theta: FloatArray) -> FloatArray:
+        """Score of each top-level unit, its weight included, (units, K)."""
+        found = self.differentiate(*self._phi(theta), units=True)
+        assert found is not None and found.units is not None
+        return np.asarray(found.units @ self._jacobian(theta))
 
-        Empty arrays if no derivatives are wanted.
+    def _phi(self, theta: FloatArray) -> tuple[FloatArray, FloatArray]:
+        alpha = theta[self.parameters.auxiliary_index]
+        return self.parameters.coefficients(theta), self.scale_design @ alpha
+
+    def _jacobian(self, theta: FloatArray) -> FloatArray:
+        """Derivative of phi in theta, (P + G, K)."""
+        jacobian = self.parameters.jacobian(theta)
+        P = self.parameters.n_pairs
+        return np.vstack([jacobian[:P], self.scale_design @ jacobian[P:]])
+
+    def _log_likelihood(self, h: FloatArray, zeta: FloatArray) -> float:
+        layout = self._forms.value
+        with np.errstate(over="ignore", invalid="ignore"):
+            value, size, _, _, _ = self._kernel.evaluate(
+                layout.form,
+                layout.cell,
+                layout.place,
+                layout.entry,
+                self._forms.at(h, zeta).terms,
+                False,
+                False,
+                self._threads,
+            )
+        return value if self._is_sound(value, size, zeta) else -np.inf
+
+    def differentiate(
+        self, h: FloatArray, zeta: FloatArray, *, units: bool = False
+    ) -> Derivatives | None:
+        """Derivatives at ``h`` (P,) and ``zeta`` (G,); None where they cannot be computed."""
+        layout = self._forms.derivatives
+        with np.errstate(over="ignore", invalid="ignore"):
+            forms = self._forms.at(h, zeta)
+            slopes = forms.slopes()
+            value, size, expected, covariance, scores = self._kernel.evaluate(
+                layout.form,
+                layout.cell,
+                layout.place,
+                layout.entry,
+                np.concatenate([forms.terms, slopes]),
+                True,
+                units,
+                self._threads,
+            )
+            assert expected is not None and covariance is not None
+            found = Derivatives(
+                value,
+                forms.score(slopes, expected),
+                covariance,
+                forms.curvature(expected),
+                scores,
+            )
+        sound = self._is_sound(value, size, zeta) and np.isfinite(found.score).all()
+        return found if sound and np.isfinite(covariance).all() else None
+
+    def _is_sound(self, log_likelihood: float, size: float, zeta: FloatArray) -> bool:
+        """Whether a log likelihood is known to enough digits as a difference of larger numbers.
+
+        It is not where a residual variance goes to zero while an effect explains the rows it
+        belongs to: noise would look like a maximum.
         """
-        sums, parameters = part.sums, self._parameters
-        precision = float(np.exp(-2.0 * log_sd))
-        SH = sums.xx @ H
-        sH = sums.xy @ H
-        quadratic = np.swapaxes(SH, 1, 2) @ H
-        quadratic[:, 0, :] -= sH
-        quadratic[:, :, 0] -= sH
-        quadratic[:, 0, 0] += sums.yy
-        Q = precision * quadratic
-        Q[:, 0, 0] += sums.n * (LOG_2PI + 2.0 * log_sd)
-        log_likelihood, integrated = part.up(Q)
-        if not derivatives or not np.isfinite(log_likelihood):
-            return log_likelihood, np.zeros(0), np.zeros((0, 0))
-        moments = part.down(integrated)
-        W = part.total_weight
-        WM = W[:, None, None] * moments
-        s, S = sums.xy, sums.xx
-        # Expected derivative in H, and in the log standard deviation.
-        of_H = precision * (s.T @ WM[:, 0, :] - (SH @ WM).sum(axis=0))
-        fit = float(np.vdot(quadratic, WM))
-        of_scale = precision * fit - float(W @ sums.n)
-        pairs = (parameters.pair_column, parameters.pair_latent)
-        n_pairs = len(parameters.pair_column)
-        score = np.append(of_H[pairs], of_scale)
-        hessian = np.empty((n_pairs + 1, n_pairs + 1))
-        for k in range(n_pairs + 1):
-            if k < n_pairs:
-                c, m = int(pairs[0][k]), int(pairs[1][k])
-                change = np.zeros_like(quadratic)
-                # d(H'SH) has row and column m; d(H's) the entry m.
-                change[:, m, :] += SH[:, c, :]
-                change[:, :, m] += SH[:, c, :]
-                change[:, 0, m] -= s[:, c]
-                change[:, m, 0] -= s[:, c]
-                dQ = precision * change
-            else:
-                change = np.zeros_like(quadratic)
-                dQ = -2.0 * precision * quadratic
-                dQ[:, 0, 0] += 2.0 * sums.n
-            dM = part.moved(dQ, integrated)
-            WdM = W[:, None, None] * dM
-            d_H = precision * (s.T @ WdM[:, 0, :] - (SH @ WdM).sum(axis=0))
-            d_scale = precision * float(np.vdot(change, WM) + np.vdot(quadratic, WdM))
-            if k < n_pairs:
-                d_H -= precision * S[:, :, c].T @ WM[:, m, :]
-            else:
-                d_H -= 2.0 * of_H
-                d_scale -= 2.0 * precision * fit
-            hessian[k] = np.append(d_H[pairs], d_scale)
-        return log_likelihood, score, hessian
+        error = np.finfo(np.float64).eps * (size + abs(log_likelihood))
+        return bool(error <= LARGEST_ERROR * self._rows * (1.0 + np.abs(zeta).max()))

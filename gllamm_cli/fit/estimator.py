@@ -17,7 +17,7 @@ from gllamm_cli.errors import (
     NoVariance,
     PerfectPrediction,
 )
-from gllamm_cli.estimate import gaussian
+from gllamm_cli.estimate import gaussian, gaussian_start
 from gllamm_cli.estimate.advance import advanced_start
 from gllamm_cli.estimate.engine import Engine
 from gllamm_cli.estimate.explore import LEAST_GAIN, place_new_mass, search
@@ -141,7 +141,7 @@ def fit_model(
         shortcuts,
     )
     ready = time.perf_counter()
-    if shortcuts and not fixed_only and not _is_exact(job):
+    if shortcuts and not fixed_only and not gaussian.applies(spec, design):
         job = replace(job, collapsed=collapsed(design, parameters.columns))
     fit = _fit_fixed(job, shown) if fixed_only else _fit_latent(job)
     ended = time.perf_counter()
@@ -168,12 +168,12 @@ def _is_binary(spec: ModelSpec) -> bool:
     )
 
 
-def _starting_fit(job: _Job) -> FloatArray:
+def _starting_fit(job: _Job, exact: GaussianObjective | None = None) -> FloatArray:
     """Estimates of the model without latent variables."""
-    if _is_exact(job):
-        one_level = build_parameters(fixed_part(job.spec))
-        estimates = gaussian.least_squares(job.spec, job.design, one_level)
-        _check_residuals(job, estimates)
+    if exact is not None:
+        estimates = gaussian_start.least_squares(exact)
+        alpha = estimates[job.parameters.auxiliary_index]
+        _check_residuals(job, float((exact.scale_design @ alpha).min()))
         return estimates
     # Only binary responses can be fitted perfectly; what is set up is to be seen.
     rough = not _is_binary(job.spec) and job.spec.purpose is Purpose.FIT
@@ -191,20 +191,20 @@ def _starting_fit(job: _Job) -> FloatArray:
             "the covariates predict the outcome perfectly",
             hint="leave out covariates until both outcomes occur for similar covariate values",
         )
-    _check_residuals(job, start.point)
+    constant_scale = job.spec.has_scale and len(job.spec.scale_variables) == 1
+    linear = job.design.kinds == (kind("gauss", "ident"),)
+    if linear and constant_scale and not job.spec.natural_scale:
+        _check_residuals(job, float(start.point[job.parameters.auxiliary_index[0]]))
     return start.point
 
 
-def _check_residuals(job: _Job, estimates: FloatArray) -> None:
-    """Raise if the fixed part leaves nothing of a gaussian response to explain."""
-    names = job.parameters.names
-    gaussian = job.design.kind == kind("gauss", "ident")
-    constant_scale = job.spec.has_scale and len(job.spec.scale_variables) == 1
-    if not (gaussian.all() and constant_scale and not job.spec.natural_scale):
-        return
-    position = next(k for k, name in enumerate(names) if name.block == "scale")
+def _check_residuals(job: _Job, log_sd: float) -> None:
+    """Raise if the fixed part leaves nothing of a gaussian response to explain.
+
+    ``log_sd`` is the smallest log residual standard deviation.
+    """
     size = float(np.abs(job.design.y).max())
-    if np.exp(estimates[position]) <= NO_RESIDUAL * max(size, 1e-300):
+    if np.exp(log_sd) <= NO_RESIDUAL * max(size, 1e-300):
         raise NoVariance(
             f"{job.spec.depvar} has no variance given the covariates",
             hint="a constant response, or as many parameters as rows",
@@ -252,26 +252,28 @@ def _fit_fixed(job: _Job, one_level: ModelSpec) -> Fit:
     return fit
 
 
-def _starting_values(job: _Job) -> FloatArray:
+def _starting_values(job: _Job, exact: GaussianObjective | None) -> FloatArray:
     """Values at which estimation begins, before ``search()`` and ``gateaux()``."""
     if job.spec.start is None:
-        if job.shortcuts and not _is_exact(job):
-            start = advanced_start(
+        if job.shortcuts and exact is None:
+            advanced = advanced_start(
                 job.spec, job.collapsed, job.parameters, job.reduction, job.threads
             )
-            if start is not None:
-                return start
-        fixed = _starting_fit(job)
-        start = default_start(job.parameters, fixed)
-        return gaussian.start(job.parameters, job.design, fixed, start) if _is_exact(job) else start
+            if advanced is not None:
+                return advanced
+        start = default_start(job.parameters, _starting_fit(job, exact))
+        if exact is None:
+            return start
+        return gaussian_start.moment_estimates(job.spec, job.design, exact, start)
     return start_from(
-        job.spec, job.parameters, job.reduction, job.spec.start, lambda: _starting_fit(job)
+        job.spec, job.parameters, job.reduction, job.spec.start, lambda: _starting_fit(job, exact)
     )
 
 
 def _fit_latent(job: _Job) -> Fit:
     spec, reduction = job.spec, job.reduction
     objective = _objective(job)
+    exact = objective if isinstance(objective, GaussianObjective) else None
     extra: dict[str, Any] = {}
     if spec.gateaux is not None and spec.start is not None:
         start, highest = place_new_mass(spec, objective, reduction, job.parameters, spec.start)
@@ -282,7 +284,7 @@ def _fit_latent(job: _Job) -> Fit:
                 note = f"maximum gateaux derivative less than {LEAST_GAIN:.5f}: no new mass"
                 return replace(fit, notes=(note,))
     else:
-        start = _starting_values(job)
+        start = _starting_values(job, exact)
     job.monitor.prepared(
         Preparation(
             job.parameters.names,
@@ -318,9 +320,10 @@ def _fit_latent(job: _Job) -> Fit:
         )
     fit = _fit_value(job, "gllamm model", maximum, n_units=job.design.n_units, extra=extra)
     notes = [*fit.notes, *boundary_notes(fit), *mass_notes(fit)]
+    robust = spec.robust or spec.sampling_weights
     if isinstance(objective, GaussianObjective):
         fit = replace(fit, notes=tuple(notes))
-        return _with_robust(job, fit) if spec.robust or spec.sampling_weights else fit
+        return _robust(job, fit, objective.cluster_scores(fit.estimates)) if robust else fit
     # The nodes belong to the latent variables with their signs before normalisation.
     reached = reduction.full(maximum.point)
     engine, placement = objective.engine, objective.placement
@@ -329,20 +332,15 @@ def _fit_latent(job: _Job) -> Fit:
     if spec.rule is IntegrationRule.GAUSS_HERMITE:
         notes.extend(quadrature_notes(engine, reached, fit.log_likelihood, placement))
     fit = replace(fit, notes=tuple(notes))
-    if spec.robust or spec.sampling_weights:
+    if robust:
         signs = _parameter_signs(job, _latent_signs(job, reached))
         fit = _robust(job, fit, engine.cluster_scores(reached, placement) * signs)
     return fit
 
 
-def _is_exact(job: _Job) -> bool:
-    """Whether the log likelihood is computed in closed form."""
-    return job.shortcuts and gaussian.applies(job.spec, job.design)
-
-
 def _objective(job: _Job) -> LatentObjective | GaussianObjective:
     """The log likelihood: in closed form where there is one and it is wanted."""
-    if _is_exact(job):
+    if job.shortcuts and gaussian.applies(job.spec, job.design):
         return GaussianObjective(
             job.design, job.parameters, job.reduction, job.monitor.evaluated, job.threads
         )
@@ -356,13 +354,6 @@ def _by_quadrature(job: _Job) -> LatentObjective:
         design, parameters = factorise(design, parameters, adaptive=adaptive)
     engine = Engine(design, parameters, job.threads, job.monitor.evaluated, shortcuts=job.shortcuts)
     return LatentObjective(engine, job.reduction, adaptive)
-
-
-def _with_robust(job: _Job, fit: Fit) -> Fit:
-    """Sandwich of a model fitted in closed form; its scores come from quadrature, exact here."""
-    objective = _by_quadrature(job)
-    objective.settled_value(job.reduction.reduce(fit.estimates))
-    return _robust(job, fit, objective.engine.cluster_scores(fit.estimates, objective.placement))
 
 
 def _robust(job: _Job, fit: Fit, scores: FloatArray) -> Fit:
@@ -398,14 +389,17 @@ def robust_fit(
     parameters = build_parameters(spec)
     reduction = build_reduction(spec.constraints, parameters.names)
     job = _Job(fit.command, spec, design, design, parameters, reduction, threads, Unwatched())
-    objective = _by_quadrature(job)
+    objective = _objective(job)
     value = objective.settled_value(reduction.reduce(fit.estimates))
     if not abs(value - fit.log_likelihood) <= SAME_LOG_LIKELIHOOD * abs(fit.log_likelihood):
         raise DifferentData(
             f"can't get correct log-likelihood: {value:.7g} should be {fit.log_likelihood:.7g}",
             hint="robust standard errors need the data of the estimation",
         )
-    scores = objective.engine.cluster_scores(fit.estimates, objective.placement)
+    if isinstance(objective, GaussianObjective):
+        scores = objective.cluster_scores(fit.estimates)
+    else:
+        scores = objective.engine.cluster_scores(fit.estimates, objective.placement)
     return _robust(job, model_based(fit), scores)
 
 

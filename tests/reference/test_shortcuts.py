@@ -5,9 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 import pytest
+from statements import parse_statement
 
 from gllamm_cli.data import Dataset
-from gllamm_cli.estimate import gaussian, gaussian_units
+from gllamm_cli.estimate import gaussian, gaussian_sums
 from gllamm_cli.estimate.adapt import standard_placement
 from gllamm_cli.estimate.engine import Engine
 from gllamm_cli.estimate.gaussian import GaussianObjective
@@ -19,6 +20,7 @@ from gllamm_cli.model.parameters import build_parameters
 from gllamm_cli.model.resolve import Definitions, resolve
 from gllamm_cli.session import Session
 from gllamm_cli.stata.command import parse_gllamm
+from gllamm_cli.stata.named_matrix import NamedMatrix
 
 
 def simulate():
@@ -55,9 +57,22 @@ DEFINITIONS = Definitions(
         "load": ("i0", "i1", "i2", "i3"),
         "f1": ("w",),
         "f2": ("x",),
+        "first": ("i0", "i1"),
+        "second": ("i2", "i3"),
+        "het": ("i0", "i1", "i2", "i3"),
+        "two": ("i0", "one"),
     },
-    constraints={},
-    matrices={},
+    constraints={
+        constraint.number: constraint
+        for constraint in map(
+            parse_statement,
+            (
+                "constraint 1 [lns1]i1 = [lns1]i2",
+                "constraint 2 [lns1]i0 - [lns1]i3 = 0.2",
+            ),
+        )
+    },
+    matrices={"b": NamedMatrix.unnamed(np.array([[0.0, 1.0], [0.0, 0.0]]))},
 )
 MODELS = [
     "gllamm y x, i(id) adapt",
@@ -70,6 +85,12 @@ MODELS = [
     "gllamm y i1 i2 i3, i(id) eqs(load) adapt",
     "gllamm y i1 i2 i3, i(id) eqs(load) geqs(f1) adapt",
     "gllamm y x, i(id) adapt nocons if x > -1",
+    "gllamm y i0 i1 i2 i3, nocons i(id) nrf(2) eqs(first second) s(het) adapt",
+    "gllamm y x, i(id top) s(het) adapt nip(5)",
+    "gllamm y x, i(id top) nrf(1 2) eqs(c d s) s(two) weight(wt) adapt nip(7)",
+    "gllamm y x, i(id) nrf(2) eqs(c s) nocorrel s(two) adapt",
+    "gllamm y i1 i2 i3, i(id) eqs(load) s(het) constr(1 2) adapt",
+    "gllamm y i1 i2 i3, i(id) nrf(2) eqs(first second) bmatrix(b) nocorrel geqs(f1) adapt",
 ]
 OTHERS = [
     "gllamm y x, i(id)",
@@ -134,10 +155,19 @@ def test_other_models_go_the_usual_way(text):
     assert not gaussian.applies(spec, design)
 
 
-def test_robust_standard_errors_are_those_of_quadrature():
-    asked, data = request("gllamm y x, i(id) adapt robust")
+@pytest.mark.parametrize(
+    "text",
+    [
+        "gllamm y x, i(id) adapt robust",
+        "gllamm y x, i(id top) nrf(1 2) eqs(c d s) s(two) weight(wt) adapt nip(7) robust",
+        "gllamm y x, i(id) s(het) constr(1) adapt cluster(top)",
+    ],
+)
+def test_robust_standard_errors_are_those_of_quadrature(text):
+    asked, data = request(text)
     exact = fit_model(asked, data, threads=1)
     plain = fit_model(asked, data, threads=1, shortcuts=False)
+    assert exact.std_err_type != "model"
     np.testing.assert_allclose(exact.covariance, plain.covariance, rtol=1e-4, atol=1e-8)
 
 
@@ -205,23 +235,27 @@ def test_weights_and_denominators_go_the_usual_way():
 
 
 @pytest.mark.parametrize("text", MODELS)
-def test_linear_models_do_not_depend_on_parts_and_threads(text, monkeypatch):
-    """Units are worked through in parts, by several threads: neither may be seen."""
+def test_linear_models_do_not_depend_on_blocks_and_threads(text, monkeypatch):
+    """Units are worked through in blocks, by several threads: neither may be seen."""
     asked, data = request(text)
     design, spec, _ = build_design(asked.spec, data)
     parameters = build_parameters(spec)
     reduction = build_reduction((), parameters.names)
     theta = fit_model(asked, data, threads=1).estimates + 0.1
     whole = GaussianObjective(design, parameters, reduction).evaluate(theta, derivatives=True)
-    monkeypatch.setattr(gaussian_units, "UNITS_AT_A_TIME", 7)
-    one, two = (
+    monkeypatch.setattr(gaussian_sums, "LEAST_UNITS", 7)
+    monkeypatch.setattr(gaussian_sums, "ROWS_PER_THREAD", 1)
+    monkeypatch.setattr(gaussian, "TERMS_PER_THREAD", 1)
+    one, *others = (
         GaussianObjective(design, parameters, reduction, threads=threads).evaluate(
             theta, derivatives=True
         )
-        for threads in (1, 2)
+        for threads in (1, 2, 5)
     )
-    assert one.log_likelihood == two.log_likelihood
-    np.testing.assert_array_equal(one.hessian, two.hessian)
+    for other in others:
+        assert one.log_likelihood == other.log_likelihood
+        np.testing.assert_array_equal(one.score, other.score)
+        np.testing.assert_array_equal(one.hessian, other.hessian)
     assert one.log_likelihood == pytest.approx(whole.log_likelihood, rel=1e-12)
     np.testing.assert_allclose(one.score, whole.score, rtol=1e-9, atol=1e-8)
     np.testing.assert_allclose(one.hessian, whole.hessian, rtol=1e-9, atol=1e-8)

@@ -1,0 +1,44 @@
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+_Float = NDArray[np.float64]
+_Index = NDArray[np.int64]
+_Int = NDArray[np.int32]
+
+UNITS_TOGETHER: int
+
+def distinct_rows(columns: Sequence[_Float], most: int) -> tuple[_Int, list[int]] | None: ...
+def cross_products(
+    columns: Sequence[_Float],
+    shift: _Float,
+    y: _Float,
+    offset: _Float,
+    weight: _Float,
+    group_: _Int | None,
+    n_variances: int,
+    first: _Index,
+    block_first: _Index,
+    threads: int,
+) -> tuple[_Index, _Float]: ...
+
+class NestedQuadratics:
+    def __init__(
+        self,
+        sums: _Float,
+        levels: Sequence[tuple[int, _Index, _Index, _Float, _Float]],
+    ) -> None: ...
+    @property
+    def n_blocks(self) -> int: ...
+    def evaluate(
+        self,
+        form: _Index,
+        cell: _Index,
+        place: _Int,
+        entry: _Int,
+        value: _Float,
+        derivatives: bool,
+        unit_scores: bool,
+        threads: int,
+    ) -> tuple[float, float, _Float | None, _Float | None, _Float | None]: ...

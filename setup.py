@@ -31,7 +31,9 @@ RELAXED = [
     "-fassociative-math",
     "-D__FAST_MATH__",
 ]
-HEADERS = sorted(path.as_posix() for path in Path("_ext").glob("*.px[di]"))
+HEADERS = sorted(
+    path.as_posix() for path in Path("_ext").iterdir() if path.suffix in (".h", ".pxd", ".pxi")
+)
 
 
 def kernel(name: str, flags: list[str]) -> Extension:

@@ -18,9 +18,9 @@ from block cimport BINOMIAL, LINKS, LOGIT
 from lanes cimport (
     LANES, WHOLE, In, Out, add_scaled, exponentials, largest, scale, subtract_logarithms,
 )
-from model cimport Index, Level, Model, Work
+from model cimport CHUNK, Index, Level, Model, Work
 from predictor cimport on_path
-from scores cimport accumulate_plain
+from scores cimport accumulate_dense, accumulate_plain
 
 cdef extern from *:
     """
@@ -235,8 +235,10 @@ cdef inline bint separable_rows(
     logarithm of ``odds``. Returns False, with nothing done, if a factor could overflow.
     """
     cdef const Level *lev = &g.level[2]
-    cdef Index R = lev.places, begin = lev.first[unit], end = lev.first[unit + 1], i, at_once
+    cdef Index R = lev.places, begin = lev.first[unit], end = lev.first[unit + 1]
+    cdef Index i, at_once, stop
     cdef double *product = w.f
+    cdef double *f1
     cdef double *up = w.nu      # factors of the nodes: for a failure, then for a success
     cdef double *f2
     cdef double reach, bound = 0.0
@@ -259,16 +261,24 @@ cdef inline bint separable_rows(
             if i == end:
                 return True
             take_logarithms(w.log_posterior[2], product, R)
+    at_once = CHUNK // R
+    stop = begin
     for i in range(begin, end):
         bound += reach
         if bound > FULLEST:
             take_logarithms(w.log_posterior[2], product, R)
             bound = reach
+        f1 = w.f1 + (i - stop) * R
         f2 = w.f2 + (i - begin) * R
         multiply_derivatives(
-            product, w.f1, f2, odds[i - begin], up + <Index>g.y[i] * R, 1.0 - 2.0 * g.y[i], R
+            product, f1, f2, odds[i - begin], up + <Index>g.y[i] * R, 1.0 - 2.0 * g.y[i], R
         )
-        accumulate_plain(g, w, i, w.f1, f2)
+        if not (g.dense and g.by_columns):
+            accumulate_plain(g, w, i, f1, f2)
+            stop = i + 1
+        elif i + 1 == end or i + 1 - stop == at_once:
+            accumulate_dense(g, w, stop, i + 1, w.f1, w.f2 + (stop - begin) * R)
+            stop = i + 1
     return True
 
 

@@ -16,7 +16,7 @@ cdef enum:
 
 
 def compress(list columns, Py_ssize_t n, int threads):
-    """Keep the nonzero values of columns, row by row.
+    """Keep the nonzero values of columns, row by row; all values if few are zero.
 
     Parameters
     ----------
@@ -55,6 +55,12 @@ def compress(list columns, Py_ssize_t n, int threads):
             at = 0
             for i in range(1, n + 1):
                 at += start[i]
+            if 2 * at >= n * width:
+                for i in range(1, n + 1):
+                    start[i] = width
+            at = 0
+            for i in range(1, n + 1):
+                at += start[i]
                 start[i] = at
         found = start[n]
         number_, value_ = np.empty(found, dtype=np.int32), np.empty(found)
@@ -64,7 +70,8 @@ def compress(list columns, Py_ssize_t n, int threads):
         with nogil:
             for p in prange(pieces, num_threads=threads, schedule="static"):
                 fill(
-                    x, width, p * PIECE, min(n, (p + 1) * PIECE), &start[0], &number[0], &value[0]
+                    x, width, p * PIECE, min(n, (p + 1) * PIECE), found == n * width,
+                    &start[0], &number[0], &value[0],
                 )
     finally:
         free(x)
@@ -84,7 +91,7 @@ cdef inline void count(
 
 
 cdef inline void fill(
-    const double **x, Py_ssize_t width, Py_ssize_t begin, Py_ssize_t end,
+    const double **x, Py_ssize_t width, Py_ssize_t begin, Py_ssize_t end, bint dense,
     const long long *start, int *number, double *value
 ) noexcept nogil:
     cdef Py_ssize_t c, i
@@ -92,7 +99,7 @@ cdef inline void fill(
     for i in range(begin, end):
         at = start[i]
         for c in range(width):
-            if x[c][i] != 0.0:
+            if dense or x[c][i] != 0.0:
                 number[at] = c
                 value[at] = x[c][i]
                 at = at + 1

@@ -149,6 +149,7 @@ cdef class Kernel:
                 g.largest_group = entry_start[i + 1] - entry_start[i]
         g.n_columns = pair_start.shape[0] - 1
         g.n_pairs = pair_latent.shape[0]
+        g.dense = row_start[n] == n * g.n_columns
         if pair_start[g.n_columns] != g.n_pairs:
             raise ValueError("pairs do not fit the columns")
         g.pair_start = &pair_start[0]

@@ -12,6 +12,16 @@ cdef inline void constant_parts(
     cdef Index i
     cdef long long z, first = g.row_start[begin], last
     cdef double x
+    cdef const double *row
+    if g.dense:
+        row = g.value + begin * g.n_columns
+        for i in range(begin, end):
+            x = g.offset[i]
+            for z in range(g.n_columns):
+                x += row[z] * g.fixed_coefficient[z]
+            w.base[i - begin] = x
+            row += g.n_columns
+        return
     for i in range(begin, end):
         # Summed here and not in memory, where each sum would wait for the last to be stored.
         x = g.offset[i]

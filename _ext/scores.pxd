@@ -6,6 +6,7 @@ from libc.string cimport memset
 from block cimport Block
 from lanes cimport add_scaled
 from model cimport Index, Model, Work, packed
+from tiles cimport add_column_pairs, add_columns
 
 
 cdef inline void clear_auxiliary(const Model *g, Block *block) noexcept nogil:
@@ -41,6 +42,16 @@ cdef inline void accumulate_plain(
                 add_scaled(
                     w.column_second + numbers[g.column[y]] * R, g.value[z] * g.value[y], f2, R
                 )
+
+
+cdef inline void accumulate_dense(
+    const Model *g, Work *w, Index begin, Index end, const double *f1, const double *f2
+) noexcept nogil:
+    """The same for rows begin..end of a dense design, (rows, nodes), by columns."""
+    cdef Index R = g.level[2].places
+    cdef const double *x = g.value + begin * g.n_columns
+    add_columns(w.column_score, x, f1, end - begin, g.n_columns, R)
+    add_column_pairs(w.column_second, x, f2, end - begin, g.n_columns, R)
 
 
 cdef inline void accumulate_row(

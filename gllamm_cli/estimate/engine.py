@@ -96,9 +96,7 @@ class Engine:
         self.threads = _useful_threads(design, threads or available_threads())
         gamma = FAMILY_BY_NAME["gamma"].code
         self._has_gamma = any(kind // LINK_CODES % COMPOSITE_CODE == gamma for kind in design.kinds)
-        start, column, value = design.sparse_rows(
-            parameters.columns, threads or available_threads()
-        )
+        start, column, value = design.sparse_rows(parameters.columns, self.threads)
         pairs_per_column = np.bincount(parameters.pair_column, minlength=len(parameters.columns))
         self._n_odds = [
             0

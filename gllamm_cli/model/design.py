@@ -188,7 +188,7 @@ class Design:
     def sparse_rows(self, columns: tuple[Column, ...], threads: int = 1) -> CompressedRows:
         """Columns compressed by rows: starts (N + 1,), column numbers, values.
 
-        They do not depend on ``threads``.
+        Zeros are left out unless they are few. The arrays do not depend on ``threads``.
         """
         if columns not in self._compressed:
             products = [np.ascontiguousarray(self.product(column)) for column in columns]

@@ -111,8 +111,9 @@ def _interactions(design: Design, parameters: Parameters, points: tuple[int, ...
     own = (parameters.pair_latent >= 1) & (parameters.pair_latent <= len(points))
     of_column = np.zeros(len(parameters.columns), dtype=np.int64)
     np.bitwise_or.at(of_column, parameters.pair_column[own], 1 << (parameters.pair_latent[own] - 1))
-    start, column, _ = design.sparse_rows(parameters.columns)
-    of_row = _unions(of_column[column], start[:-1], np.diff(start))
+    start, column, value = design.sparse_rows(parameters.columns)
+    sets = np.where(value != 0.0, of_column[column], 0)
+    of_row = _unions(sets, start[:-1], np.diff(start))
     group_start = np.flatnonzero(np.diff(design.entry_start) == 1)
     if len(group_start) < design.n_rows:
         size = np.diff(np.append(group_start, design.n_rows))

@@ -55,7 +55,7 @@ setup(
         Extension(
             "gllamm_cli._columns",
             ["_ext/columns.pyx"],
-            extra_compile_args=["-O3", "-fopenmp"],
+            extra_compile_args=["-O3", "-fopenmp", *RELAXED],
             extra_link_args=["-fopenmp"],
         ),
         Extension(

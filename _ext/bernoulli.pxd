@@ -40,47 +40,51 @@ cdef enum:
     ALL_ALIKE = 3       # and those of the levels above
 
 
-cdef inline bint alike(
-    const Model *g, Index i, Index j, Index above, Index most
+cdef inline unsigned char compare_rows(
+    const Model *g, Index i, Index j, const unsigned char *concern
 ) noexcept nogil:
-    """Whether rows i and j have the same values in columns with latent variables above..most."""
-    cdef long long z = g.row_start[i], y = g.row_start[j]
-    while True:
-        while z < g.row_start[i + 1] and not concerns(g, g.column[z], above, most):
+    """What rows i and j have in common: BINARY, OWN_ALIKE or ALL_ALIKE.
+
+    ``concern`` says of each column whether latent variables of the unit itself (1) or of the
+    levels above (2) have coefficients for it.
+    """
+    cdef long long z = g.row_start[i], y = g.row_start[j], last_z = g.row_start[i + 1]
+    cdef long long last_y = g.row_start[j + 1]
+    cdef unsigned char different = 0
+    while z < last_z or y < last_y:
+        if z < last_z and y < last_y and g.column[z] == g.column[y]:
+            if g.value[z] != g.value[y]:
+                different |= concern[g.column[z]]
             z += 1
-        while y < g.row_start[j + 1] and not concerns(g, g.column[y], above, most):
             y += 1
-        if z == g.row_start[i + 1] or y == g.row_start[j + 1]:
-            return z == g.row_start[i + 1] and y == g.row_start[j + 1]
-        if g.column[z] != g.column[y] or g.value[z] != g.value[y]:
-            return False
-        z += 1
-        y += 1
+        elif y == last_y or (z < last_z and g.column[z] < g.column[y]):
+            # A column that the other row lacks is zero there.
+            different |= concern[g.column[z]] if g.value[z] != 0.0 else 0
+            z += 1
+        else:
+            different |= concern[g.column[y]] if g.value[y] != 0.0 else 0
+            y += 1
+    if different & 1:
+        return BINARY
+    return OWN_ALIKE if different else ALL_ALIKE
 
 
-cdef inline bint concerns(const Model *g, Index c, Index above, Index most) noexcept nogil:
-    cdef long long k
-    for k in range(g.pair_start[c], g.pair_start[c + 1]):
-        if above < g.pair_latent[k] <= most:
-            return True
-    return False
-
-
-cdef inline unsigned char kind_of_unit(const Model *g, Index unit) noexcept nogil:
+cdef inline unsigned char kind_of_unit(
+    const Model *g, Index unit, const unsigned char *concern
+) noexcept nogil:
     """What is known of the rows of a unit; 0 if not all are plain binary rows."""
     cdef const Level *lev = &g.level[2]
     cdef Index i, first = lev.first[unit]
-    cdef unsigned char kind = ALL_ALIKE
+    cdef unsigned char kind = ALL_ALIKE, common
     for i in range(first, lev.first[unit + 1]):
         if not (
             g.kind[i] == BINOMIAL * LINKS + LOGIT and g.denominator[i] == 1.0
             and g.row_weight[i] == 1.0 and (g.y[i] == 0.0 or g.y[i] == 1.0)
         ):
             return 0
-        if kind >= OWN_ALIKE and not alike(g, first, i, 0, lev.n_latent):
-            kind = BINARY
-        if kind == ALL_ALIKE and not alike(g, first, i, lev.n_latent, g.n_latent):
-            kind = OWN_ALIKE
+        if kind > BINARY:
+            common = compare_rows(g, first, i, concern)
+            kind = common if common < kind else kind
     return kind
 
 

@@ -1,6 +1,6 @@
 # cython: language_level=3, boundscheck=False, wraparound=False
 # cython: cdivision=True, initializedcheck=False
-"""Design columns, compressed by rows.
+"""Design columns: compressed by rows, and their cross products.
 
 Rows are shared among threads in pieces. Each number has one place, which does not depend on
 who writes it.
@@ -12,7 +12,9 @@ from libc.stdlib cimport free, malloc
 import numpy as np
 
 cdef enum:
-    PIECE = 8192            # rows
+    PIECE = 8192            # rows that a thread takes at a time
+    STRETCH = 1024          # rows whose columns stay in cache
+    APART = 32              # doubles between what two threads write
 
 
 def compress(list columns, Py_ssize_t n, int threads):
@@ -103,3 +105,102 @@ cdef inline void fill(
                 number[at] = c
                 value[at] = x[c][i]
                 at = at + 1
+
+
+def cross_products(list columns, weight, int threads):
+    """Sums of products of columns over rows, with their weights.
+
+    Parameters
+    ----------
+    columns : list of C arrays (n,), float64
+    weight : (n,) float64, or None
+    threads : int
+
+    Returns
+    -------
+    (C, C) float64
+    """
+    cdef Py_ssize_t width = len(columns), c, d, p, pieces
+    cdef Py_ssize_t n = len(columns[0]) if width else 0, size = width * width + APART
+    cdef const double[::1] column
+    cdef const double *w = NULL
+    cdef const double **x = <const double **>malloc(max(1, width) * sizeof(double *))
+    if x == NULL:
+        raise MemoryError
+    pieces = (n + PIECE - 1) // PIECE
+    # A piece writes to its own place; places are added in order.
+    parts_ = np.zeros((max(1, pieces), size))
+    cdef double[:, ::1] parts = parts_
+    try:
+        for c in range(width):
+            column = columns[c]
+            if column.shape[0] != n:
+                raise ValueError("columns differ in length")
+            x[c] = &column[0] if n else NULL
+        if weight is not None and n:
+            column = weight
+            if column.shape[0] != n:
+                raise ValueError("weights do not fit the rows")
+            w = &column[0]
+        with nogil:
+            for p in prange(pieces, num_threads=threads, schedule="static"):
+                multiply(x, w, width, p * PIECE, min(n, (p + 1) * PIECE), &parts[p, 0])
+    finally:
+        free(x)
+    total = parts_[:, : width * width].sum(axis=0).reshape(width, width)
+    return np.tril(total) + np.tril(total, -1).T
+
+
+cdef inline void multiply(
+    const double **x, const double *w, Py_ssize_t width, Py_ssize_t begin, Py_ssize_t end,
+    double *out
+) noexcept nogil:
+    """Lower triangle of the products of rows begin..end, some rows at a time to stay in cache."""
+    cdef Py_ssize_t c, i, start = begin, stop, filled
+    while start < end:
+        stop = min(end, start + STRETCH)
+        filled = 0
+        for c in range(width):
+            for i in range(start, stop):
+                filled += x[c][i] != 0.0
+        if 2 * filled >= width * (stop - start):
+            multiply_columns(x, w, width, start, stop, out)
+        else:
+            multiply_rows(x, w, width, start, stop, out)
+        start = stop
+
+
+cdef inline void multiply_columns(
+    const double **x, const double *w, Py_ssize_t width, Py_ssize_t begin, Py_ssize_t end,
+    double *out
+) noexcept nogil:
+    """Pair by pair of columns."""
+    cdef Py_ssize_t c, d, i
+    cdef double total
+    for c in range(width):
+        for d in range(c + 1):
+            total = 0.0
+            if w == NULL:
+                for i in range(begin, end):
+                    total += x[c][i] * x[d][i]
+            else:
+                for i in range(begin, end):
+                    total += w[i] * x[c][i] * x[d][i]
+            out[c * width + d] += total
+
+
+cdef inline void multiply_rows(
+    const double **x, const double *w, Py_ssize_t width, Py_ssize_t begin, Py_ssize_t end,
+    double *out
+) noexcept nogil:
+    """Row by row, where most values are zero, such as indicators of items."""
+    cdef Py_ssize_t c, d, i
+    cdef double value
+    for i in range(begin, end):
+        for c in range(width):
+            if x[c][i] == 0.0:
+                continue
+            value = x[c][i] if w == NULL else w[i] * x[c][i]
+            for d in range(c + 1):
+                if x[d][i] != 0.0:
+                    out[c * width + d] += value * x[d][i]

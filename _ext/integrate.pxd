@@ -199,30 +199,34 @@ cdef inline void subtract_constant(Out out, double x, Index n) noexcept nogil:
 
 
 cdef inline void node_scores(const Model *g, Work *w, Index unit) noexcept nogil:
-    """Scores at each node of a level-2 unit, (parameters, nodes), from the column scores."""
+    """Scores at each node of a level-2 unit, (parameters, nodes), from the column scores.
+
+    Units whose cross products are taken together stand side by side.
+    """
     cdef const Level *lev = &g.level[2]
-    cdef Index R = lev.places, n2 = lev.n_latent
+    cdef Index R = lev.places, n2 = lev.n_latent, width = g.n_gathered * R
     cdef Index c, k, m, d, q
+    cdef double *rows = w.score[2] + w.gathered * R
     cdef double *out
     cdef const double *column_score
     for c in range(g.n_columns):
         column_score = w.column_score + c * R
         for k in range(g.pair_start[c], g.pair_start[c + 1]):
             m = g.pair_latent[k]
-            out = w.score[2] + k * R
+            out = rows + k * width
             if 1 <= m <= n2:
                 multiply(out, column_score, w.v[2] + (m - 1) * R, R)
             else:
                 scale(out, w.v_path[m], column_score, R)
-    memcpy(
-        w.score[2] + g.n_pairs * R, w.column_score + g.n_columns * R, g.n_aux * R * sizeof(double)
-    )
-    memset(
-        w.score[2] + (g.n_pairs + g.n_aux) * R, 0,
-        (g.n_parameters - g.n_pairs - g.n_aux) * R * sizeof(double),
-    )
+    for d in range(g.n_aux):
+        memcpy(
+            rows + (g.n_pairs + d) * width, w.column_score + (g.n_columns + d) * R,
+            R * sizeof(double),
+        )
+    for d in range(g.n_pairs + g.n_aux, g.n_parameters):
+        memset(rows + d * width, 0, R * sizeof(double))
     for d in range(lev.n_odds):
-        out = w.score[2] + (lev.odds + d) * R
+        out = rows + (lev.odds + d) * width
         for q in range(lev.n_nodes):
             out[q] = lev.odds_score[unit * lev.odds_stride + q * lev.n_odds + d]
 
@@ -241,32 +245,33 @@ cdef inline void square_roots(Out out, double weight, In p, Index n) noexcept no
 
 
 cdef inline void add_cross_products(
-    Out out, In rows, Index K, Index places
+    Out out, In rows, Index K, Index n, Index width
 ) noexcept nogil:
-    """Add the products of rows (K, R) with each other to the lower triangle of ``out`` (K, K).
+    """Add the products of rows with each other to the lower triangle of ``out`` (K, K).
 
-    Four by two at a time: each number that is fetched serves several products.
+    The rows have n numbers and lie ``width`` apart. Four by two at a time: each number that
+    is fetched serves several products.
     """
-    cdef Index k = 0, h, q, R = WHOLE(places)
+    cdef Index k = 0, h, q, R = WHOLE(n)
     cdef const double *a
     cdef const double *b
     cdef double t0, t1, t2, t3, u0, u1, u2, u3
     while k < K:
         # Rows k and k + 1, or the last row with itself.
-        a = rows + k * R
-        b = a + (R if k + 1 < K else 0)
+        a = rows + k * width
+        b = a + (width if k + 1 < K else 0)
         h = 0
         while h + 4 <= k:
             t0 = t1 = t2 = t3 = u0 = u1 = u2 = u3 = 0.0
             for q in range(R):
-                t0 += a[q] * rows[h * R + q]
-                t1 += a[q] * rows[(h + 1) * R + q]
-                t2 += a[q] * rows[(h + 2) * R + q]
-                t3 += a[q] * rows[(h + 3) * R + q]
-                u0 += b[q] * rows[h * R + q]
-                u1 += b[q] * rows[(h + 1) * R + q]
-                u2 += b[q] * rows[(h + 2) * R + q]
-                u3 += b[q] * rows[(h + 3) * R + q]
+                t0 += a[q] * rows[h * width + q]
+                t1 += a[q] * rows[(h + 1) * width + q]
+                t2 += a[q] * rows[(h + 2) * width + q]
+                t3 += a[q] * rows[(h + 3) * width + q]
+                u0 += b[q] * rows[h * width + q]
+                u1 += b[q] * rows[(h + 1) * width + q]
+                u2 += b[q] * rows[(h + 2) * width + q]
+                u3 += b[q] * rows[(h + 3) * width + q]
             out[k * K + h] += t0
             out[k * K + h + 1] += t1
             out[k * K + h + 2] += t2
@@ -280,8 +285,8 @@ cdef inline void add_cross_products(
         while h <= k + 1 and h < K:
             t0 = u0 = 0.0
             for q in range(R):
-                t0 += a[q] * rows[h * R + q]
-                u0 += b[q] * rows[h * R + q]
+                t0 += a[q] * rows[h * width + q]
+                u0 += b[q] * rows[h * width + q]
             if h <= k:
                 out[k * K + h] += t0
             if k + 1 < K:
@@ -290,13 +295,22 @@ cdef inline void add_cross_products(
         k += 2
 
 
+cdef inline void add_gathered(const Model *g, Work *w, double *spread) noexcept nogil:
+    """Add the cross products of the units whose scores were gathered, and forget them."""
+    cdef Index R = g.level[2].places
+    if w.gathered:
+        add_cross_products(spread, w.score[2], g.n_parameters, w.gathered * R, g.n_gathered * R)
+    w.gathered = 0
+
+
 cdef inline double integrate_rows(
     const Model *g, Work *w, Index unit, Index top_row, double *score, double *spread
 ) noexcept nogil:
     """Level-2 unit given the latent variables above: log likelihood; see the module's note.
 
     ``score`` (parameters) and ``spread`` (parameters, parameters; lower
-    triangle) are added to, times the unit's weight.
+    triangle) are added to, times the unit's weight; to the spread only when
+    ``add_gathered`` is called for it, because sums over several units are quicker.
     """
     cdef const Level *lev = &g.level[2]
     cdef Index R = lev.places, K = g.n_parameters, k
@@ -317,12 +331,14 @@ cdef inline double integrate_rows(
     node_scores(g, w, unit)
     square_roots(w.weighted, weight, p, R)
     for k in range(K):
-        row = w.score[2] + k * R
+        row = w.score[2] + (k * g.n_gathered + w.gathered) * R
         mean = dot(p, row, R)
         score[k] += weight * mean
         centre(row, mean, w.weighted, R)
     if lev.n_nodes > 1:
-        add_cross_products(spread, w.score[2], K, R)
+        w.gathered += 1
+        if w.gathered == g.n_gathered:
+            add_gathered(g, w, spread)
     if g.by_columns:
         moments_of_columns(g, w, p, weight)
     moments_of_entries(g, w, unit, p, weight)
@@ -375,6 +391,8 @@ cdef inline double integrate(
             )
             p[q] += g.level[level - 1].weight[c] * value
         if g.derivatives:
+            if level == 3:
+                add_gathered(g, w, w.spread[3] + q * K * K)
             for k in range(lev.n_odds):
                 w.score[level][q * K + lev.odds + k] += lev.odds_score[
                     unit * lev.odds_stride + q * lev.n_odds + k

@@ -22,10 +22,10 @@ from block cimport (
     BINOMIAL, COMPOSITE, GAMMA, GAUSSIAN, LINKS, LOGIT,
     NOMINAL, ORDINAL, SCALED_LOGIT, SCALED_PROBIT,
 )
-from integrate cimport evaluate_cluster, evaluate_fixed_unit, prepare_rows
+from integrate cimport add_gathered, evaluate_cluster, evaluate_fixed_unit, prepare_rows
 from lanes cimport LANES
 from model cimport (
-    APART, CHANNELS, LOG_SCALE, LOWER, MAX_LEVELS, UPPER, Index, Model, Work, first_below, lay_out,
+    APART, CHANNELS, LOG_SCALE, LONG, LOWER, MAX_LEVELS, UPPER, Index, Model, Work, first_below, lay_out,
     largest_unit, moment_size, packed,
 )
 from moments cimport expand_columns
@@ -231,6 +231,7 @@ cdef class Kernel:
         n = len(node)
         # Without latent variables rows stand in the vectors.
         g.level[2].places = 1 if g.fixed else (n + LANES - 1) // LANES * LANES
+        g.n_gathered = max(1, LONG // g.level[2].places)
         padded = np.concatenate([node, np.repeat(node[-1:], g.level[2].places - n, axis=0)])
         g.level[2].period = period_of_last(padded[:n])
         half_square = 0.5 * (padded**2).sum(axis=1)
@@ -281,12 +282,17 @@ cdef class Kernel:
         """Mark the level-2 units all of whose rows are binary with a logit link."""
         cdef Model *g = &self.model
         cdef unsigned char[::1] marks = np.zeros(g.level[2].n_units, dtype=np.uint8)
-        cdef Index unit, found = 0
+        cdef unsigned char[::1] concern = np.zeros(max(1, g.n_columns), dtype=np.uint8)
+        cdef Index unit, c, found = 0
+        cdef long long k
         if not g.mixed and g.kind[0] != BINOMIAL * LINKS + LOGIT:
             return
+        for c in range(g.n_columns):
+            for k in range(g.latent_start[c], g.pair_start[c + 1]):
+                concern[c] |= 1 if g.pair_latent[k] <= g.level[2].n_latent else 2
         with nogil:
             for unit in prange(g.level[2].n_units, num_threads=threads, schedule="static"):
-                marks[unit] = kind_of_unit(g, unit)
+                marks[unit] = kind_of_unit(g, unit, &concern[0])
             for unit in range(g.level[2].n_units):
                 found += marks[unit] > 0
         if found:
@@ -474,6 +480,7 @@ cdef class Kernel:
                                 &hessian_view[b, 0],
                             )
                     if derivatives:
+                        add_gathered(g, w, &hessian_view[b, 0])
                         expand_columns(g, w, &hessian_view[b, 0])
         finally:
             free(memory)

@@ -20,6 +20,7 @@ cdef enum:
     CHUNK = 4096            # doubles per density block
     CHANNELS = 3
     APART = 32              # doubles between what two threads write
+    LONG = 128              # numbers that make the end of a sum of products negligible
 
 cdef enum:
     # Auxiliary predictors.
@@ -103,6 +104,7 @@ cdef struct Model:
     const long long *aux_start[CHANNELS]
     const int *aux_column[CHANNELS]
     const double *aux_value[CHANNELS]
+    Index n_gathered        # level-2 units whose scores are multiplied together
     bint derivatives
     bint moments
     double *first_derivatives   # (n_rows, n_channels): expected, or NULL
@@ -127,7 +129,9 @@ cdef struct Work:
     double *v_path          # (1 + n_latent) current values, v[0] = 1
     double *e_path          # (1 + n_latent) their placed innovations
     double *log_posterior[MAX_LEVELS]
-    double *score[MAX_LEVELS]    # level 2: (parameters, nodes); above: (nodes, parameters)
+    # Level 2: (parameters, units gathered, nodes); above: (nodes, parameters).
+    double *score[MAX_LEVELS]
+    Index gathered
     double *mean_score[MAX_LEVELS]
     double *spread[MAX_LEVELS]   # above level 2: (nodes, parameters, parameters)
     double *column_score    # (columns + auxiliary parameters, nodes)
@@ -240,7 +244,9 @@ cdef inline Index lay_out(const Model *g, Work *w, double *memory) noexcept nogi
         R = R2 if level == 2 else g.level[level].n_nodes
         w.v[level] = take(memory, &used, R * g.level[level].n_latent)
         w.log_posterior[level] = take(memory, &used, R)
-        w.score[level] = take(memory, &used, R * K * d)
+        w.score[level] = take(
+            memory, &used, R * K * d * (g.n_gathered if level == 2 else 1)
+        )
         w.mean_score[level] = take(memory, &used, K * d)
         if level == 2:
             continue

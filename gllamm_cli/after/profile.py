@@ -175,7 +175,6 @@ class Profile:
         root = math.sqrt(max(2.0 * gap, 0.0))
         return _Point(value, maximum.log_likelihood, root, reduction.full(maximum.point))
 
-    @one_thread_in_libraries()
     def interval(self, position: int, *, level: float = 95.0, points: int = 0) -> ProfileInterval:
         """Interval of parameter ``position`` with ``points`` values of the profile across it.
 
@@ -190,15 +189,11 @@ class Profile:
         at_maximum = _Point(float(fit.estimates[position]), fit.log_likelihood, 0.0, fit.estimates)
         target = critical_value(level)
         known = [at_maximum]
-        lower = self._end(position, -1.0, target, known)
-        upper = self._end(position, 1.0, target, known)
-        return ProfileInterval(
-            position,
-            at_maximum.value,
-            lower,
-            upper,
-            self._points(position, lower, upper, points, known),
-        )
+        with one_thread_in_libraries(len(fit.names)):
+            lower = self._end(position, -1.0, target, known)
+            upper = self._end(position, 1.0, target, known)
+            between = self._points(position, lower, upper, points, known)
+        return ProfileInterval(position, at_maximum.value, lower, upper, between)
 
     def _at(self, position: int, value: float, known: list[_Point]) -> _Point | None:
         """Profile at a value, starting from the nearest value known so far."""

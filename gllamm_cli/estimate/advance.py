@@ -24,10 +24,11 @@ FloatArray = NDArray[np.float64]
 
 LARGEST_STEP = 16
 FEWEST_CLUSTERS = 400
+CLUSTERS_PER_PARAMETER = 10
 FEWEST_ROWS = 5_000
 SMALLEST_STEP = 4
 """A part that is not much smaller than the whole saves nothing."""
-CLOSE_ENOUGH = 1e-3
+CLOSE_ENOUGH = 0.01
 """g'H^-1 g of the estimates of a part: their sampling error is far larger."""
 MOST_ITERATIONS = 25
 DEGENERATE = 0.1
@@ -51,7 +52,7 @@ def advanced_start(
     """
     step = min(
         LARGEST_STEP,
-        design.levels[-1].n_units // FEWEST_CLUSTERS,
+        design.levels[-1].n_units // max(FEWEST_CLUSTERS, CLUSTERS_PER_PARAMETER * parameters.n),
         design.n_rows // FEWEST_ROWS,
     )
     if step < SMALLEST_STEP or spec.rule.discrete:

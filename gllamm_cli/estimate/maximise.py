@@ -39,6 +39,8 @@ SCALED_GRADIENT = 1e-12
 
 One more step is taken from there, without evaluating anything.
 """
+ROUGH = 1e-6
+"""Tolerance from which estimates only serve as starting values."""
 SETTLED_CHANGE = 1e-6
 """Relative change of the log likelihood at which adaptive iterations count as converged."""
 FLAT = 1e-10
@@ -233,7 +235,8 @@ def maximise(
         counted = n_units if curvature.concave else 0
         if _close(distance, before, tolerance, counted) and curvature.eigenvalues[0] > -FLAT:
             in_place = not stale or moved < IN_PLACE * min(1.0, n_units / MANY)
-            if not (objective.at_rest and in_place):
+            # Where a rough answer will do, so will nodes that are roughly in place.
+            if not (objective.at_rest and in_place) and tolerance < ROUGH:
                 if not objective.at_rest:
                     objective.settled_value(point)
                 value, score, hessian = objective.derivatives(point)

@@ -12,6 +12,10 @@ if TYPE_CHECKING:
     from threadpoolctl import ThreadpoolController
 
 
+FEWEST_FOR_BLAS_THREADS = 16
+"""Rows of a matrix from which BLAS may share a product among threads."""
+
+
 def available_threads() -> int:
     """Processors this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
@@ -26,11 +30,15 @@ def _libraries() -> ThreadpoolController:
 
 
 @contextmanager
-def one_thread_in_libraries() -> Iterator[None]:
+def one_thread_in_libraries(n_parameters: int) -> Iterator[None]:
     """Keep linear algebra to one thread while the kernel's threads are at work.
 
     Threads of BLAS spin for a while after each product, on processors that the
-    kernel wants; the matrices of a model are too small for them to be of use.
+    kernel wants. For matrices of few parameters it starts none, and looking for the
+    libraries would take longer than some fits.
     """
+    if n_parameters < FEWEST_FOR_BLAS_THREADS:
+        yield
+        return
     with _libraries().limit(limits=1, user_api="blas"):
         yield

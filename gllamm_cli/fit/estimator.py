@@ -96,7 +96,6 @@ class _Job:
         return ADAPTIVE_ITERATIONS if self.spec.adaptive else ORDINARY_ITERATIONS
 
 
-@one_thread_in_libraries()
 def fit_model(
     request: Request,
     dataset: Dataset,
@@ -143,7 +142,8 @@ def fit_model(
     ready = time.perf_counter()
     if shortcuts and not fixed_only and not gaussian.applies(spec, design):
         job = replace(job, collapsed=collapsed(design, parameters.columns))
-    fit = _fit_fixed(job, shown) if fixed_only else _fit_latent(job)
+    with one_thread_in_libraries(parameters.n):
+        fit = _fit_fixed(job, shown) if fixed_only else _fit_latent(job)
     ended = time.perf_counter()
     return replace(
         fit,
@@ -371,7 +371,6 @@ def _robust(job: _Job, fit: Fit, scores: FloatArray) -> Fit:
     )
 
 
-@one_thread_in_libraries()
 def robust_fit(
     fit: Fit, dataset: Dataset, *, cluster: str | None = None, threads: int | None = None
 ) -> Fit:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from functools import cached_property, reduce
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -123,20 +124,19 @@ class Weights:
                 if (columns[level] < 0).any():
                     raise BadWeights(f"weight variable {name} has negative values")
 
-    def frequency_product(self, n: int) -> FloatArray:
-        """Product of a row's frequency weights at all levels, (n,)."""
-        product: FloatArray = np.ones(n)
-        for weight in self._columns[0].values():
-            product = product * weight
-        return product
+    @property
+    def given(self) -> bool:
+        """Whether there are any."""
+        return any(self._names)
 
-    def of_rows(self, n: int, levels: tuple[int, ...]) -> FloatArray:
-        """Product of a row's frequency and sampling weights at some levels, (n,)."""
-        product: FloatArray = np.ones(n)
-        for columns in self._columns:
-            for level in levels:
-                product = product * columns.get(level, 1.0)
-        return product
+    def frequency_product(self, ones: FloatArray) -> FloatArray:
+        """Product of a row's frequency weights at all levels, (n,); ``ones`` if there are none."""
+        return reduce(np.multiply, self._columns[0].values(), ones)
+
+    def of_rows(self, ones: FloatArray, levels: tuple[int, ...]) -> FloatArray:
+        """Product of a row's frequency and sampling weights at some levels, (n,), likewise."""
+        own = [x[level] for x in self._columns for level in levels if level in x]
+        return reduce(np.multiply, own, ones)
 
     def of_units(self, level: Level, start: IndexArray) -> tuple[FloatArray, FloatArray]:
         """Frequency and sampling weights of a level's units."""
@@ -152,15 +152,21 @@ class Weights:
 
 
 class _Rows:
-    """Variables of some rows of a data set, each gathered once; not to be written to."""
+    """Variables of some rows of a data set, each gathered once; not to be written to.
 
-    def __init__(self, dataset: Dataset, rows: IndexArray) -> None:
-        n = len(rows)
+    ``rows`` None stands for all ``n`` rows as they are, which need no copies.
+    """
+
+    def __init__(self, dataset: Dataset, rows: IndexArray | None, n: int) -> None:
         self._dataset = dataset
-        # All rows as they stand need no copy.
-        self._rows = None if n == dataset.n_rows and (rows == np.arange(n)).all() else rows
+        self._rows = rows
         self._gathered: dict[str, FloatArray] = {}
         self.n = n
+
+    @cached_property
+    def ones(self) -> FloatArray:
+        """What has the value 1 in all rows shares this array."""
+        return np.ones(self.n)
 
     def __call__(self, name: str) -> FloatArray:
         if name not in self._gathered:
@@ -205,8 +211,8 @@ def nested_levels(
     levels: list[DesignLevel] = []
     for k, level in reversed(list(enumerate(spec.levels))):
         start = starts[k]
-        below = starts[k - 1] if k else np.arange(n_rows)
-        first = np.append(np.searchsorted(below, start), len(below)).astype(np.int64)
+        below = np.searchsorted(starts[k - 1], start) if k else start
+        first = np.append(below, len(starts[k - 1]) if k else n_rows).astype(np.int64)
         parent = np.zeros(0, dtype=np.int64)
         higher: FloatArray = np.ones(len(start))
         if levels:
@@ -266,14 +272,13 @@ def build_design(spec: ModelSpec, dataset: Dataset) -> tuple[Design, ModelSpec, 
         Choice sets, categories or regressions that do not fit the data.
     """
     rows, notes = estimation_rows(spec, dataset)
-
     notes.extend(nesting_notes(spec, dataset, rows))
-    column = _Rows(dataset, rows)
+    column = _Rows(dataset, None if len(rows) == dataset.n_rows else rows, len(rows))
     number = response_number(spec, column, len(rows))
     order = _sort(spec, column, number)
     if order is not None:
         rows, number = rows[order], number[order]
-        column = _Rows(dataset, rows)
+        column = _Rows(dataset, rows, len(rows))
     alternative = None
     repeats = 1
     if spec.choice_sets is None and LINK_BY_NAME[spec.response.link].nominal:
@@ -281,18 +286,18 @@ def build_design(spec: ModelSpec, dataset: Dataset) -> tuple[Design, ModelSpec, 
         repeats = len(categories)
         alternative = np.tile(categories, len(rows))
         rows, number = np.repeat(rows, repeats), np.repeat(number, repeats)
-        column = _Rows(dataset, rows)
+        column = _Rows(dataset, rows, len(rows))
 
     starts = unit_starts([column(level.unit) for level in spec.levels]) if spec.levels else []
     weights = Weights(spec, column)
-    frequency = weights.frequency_product(len(rows))
-    if (np.floor(frequency) != frequency).any():
+    frequency = weights.frequency_product(column.ones)
+    if weights.given and (np.floor(frequency) != frequency).any():
         notes.append("weights are non-integer")
     levels = nested_levels(spec, column, weights, starts, len(rows))
     _check_regressions(spec, column, starts)
     y = column(spec.depvar)
     unit_start = starts[0] if starts else np.zeros(1, dtype=np.int64)
-    responses = build_responses(spec, number, y, column, unit_start, alternative)
+    responses = build_responses(spec, number, y, column, column.ones, unit_start, alternative)
     notes.extend(responses.notes)
     reduced, dropped = check_covariates(
         spec, responses.y, responses.denominator, {name: column(name) for name in spec.covariates}
@@ -300,16 +305,15 @@ def build_design(spec: ModelSpec, dataset: Dataset) -> tuple[Design, ModelSpec, 
     notes.extend(dropped)
     if dropped:
         spec = reduced
-        responses = build_responses(spec, number, y, column, unit_start, alternative)
+        responses = build_responses(spec, number, y, column, column.ones, unit_start, alternative)
     spec = responses.spec
     # Without latent variables every weight is a weight of rows.
     own_levels = (
         (1,) if levels else tuple(level for level, _ in (*spec.weights, *spec.sampling_weights))
     )
-    row_weight = weights.of_rows(len(rows), tuple(dict.fromkeys(own_levels)))
-    row_total = row_weight.copy()
-    if levels:
-        row_total *= np.repeat(levels[0].total_weight, np.diff(levels[0].first))
+    row_weight = row_total = weights.of_rows(column.ones, tuple(dict.fromkeys(own_levels)))
+    if levels and weights.given:
+        row_total = row_total * np.repeat(levels[0].total_weight, np.diff(levels[0].first))
     frequency_of_units = _frequency_totals(levels)
     offset = column(spec.offset) if spec.offset else np.zeros(len(rows))
     if responses.indicators and spec.offset:
@@ -321,7 +325,7 @@ def build_design(spec: ModelSpec, dataset: Dataset) -> tuple[Design, ModelSpec, 
     if composite is not None:
         # Weights belong to the likelihoods inside a group, not to its rows.
         composite = replace(composite, weight=row_weight, total_weight=row_total)
-        row_weight = row_total = np.ones(len(rows))
+        row_weight = row_total = column.ones
     design = Design(
         kind=responses.kind,
         rows=rows,

@@ -1,4 +1,4 @@
-"""Cross products of columns, some rows at a time."""
+"""Cross products of columns, and what they tell."""
 
 from __future__ import annotations
 
@@ -7,21 +7,15 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-FloatArray = NDArray[np.float64]
+from gllamm_cli._columns import cross_products
 
-ROWS_AT_A_TIME = 16_384
-"""So that the columns at hand stay in cache."""
+FloatArray = NDArray[np.float64]
 
 
 def gram(columns: Sequence[FloatArray], weight: FloatArray | None = None) -> FloatArray:
     """Sums of products of columns, each (N,), over rows with their weights: (C, C)."""
-    total = np.zeros((len(columns), len(columns)))
-    n = len(columns[0]) if columns else 0
-    for begin in range(0, n, ROWS_AT_A_TIME):
-        rows = slice(begin, begin + ROWS_AT_A_TIME)
-        part = np.stack([column[rows] for column in columns])
-        total += (part if weight is None else part * weight[rows]) @ part.T
-    return total
+    plain = [np.ascontiguousarray(column) for column in columns]
+    return cross_products(plain, None if weight is None else np.ascontiguousarray(weight), 1)
 
 
 def rough_least_squares(

@@ -224,12 +224,11 @@ def _choices(
 
 def _composite(
     spec: ModelSpec, column: Column, unit_start: IndexArray, n: int
-) -> tuple[CompositeRows | None, IndexArray]:
-    """Composite links, and the place of each row in its group (N,)."""
-    place = np.ones(n, dtype=np.int64)
+) -> tuple[CompositeRows | None, IndexArray | None]:
+    """Composite links, and the place of each row in its group (N,); None without."""
     option = spec.composite
     if option is None:
-        return None, place
+        return None, None
     id_ = column(option.unit)
     new = np.ones(n, dtype=bool)
     new[1:] = id_[1:] != id_[:-1]
@@ -261,6 +260,7 @@ def build_responses(
     number: IndexArray,
     y: FloatArray,
     column: Column,
+    ones: FloatArray,
     unit_start: IndexArray,
     alternative: FloatArray | None,
 ) -> ResponseRows:
@@ -272,6 +272,8 @@ def build_responses(
         Position in ``spec.responses``, and the response variable.
     column
         Returns a variable of the sorted rows.
+    ones : (N,)
+        What is shared by all that is 1 in every row.
     unit_start : (units,)
         First row of each level-2 unit.
     alternative : (N,), optional
@@ -288,10 +290,10 @@ def build_responses(
     n = len(y)
     kinds = np.array([kind(response.family, response.link) for response in spec.responses])
     denominator_name = spec.response.denominator
-    denominator = column(denominator_name) if denominator_name else np.ones(n)
+    denominator = column(denominator_name) if denominator_name else ones
     notes: list[str] = []
     nominal = np.zeros(n, dtype=bool)
-    composite, composite_place = _composite(spec, column, unit_start, n)
+    composite, place = _composite(spec, column, unit_start, n)
     part = None if composite is None else composite.part
     alone = len(kinds) == 1
     for position, response in enumerate(spec.responses):
@@ -303,7 +305,6 @@ def build_responses(
             seen = here if part is None else (number == position) & (part > 0)
             notes.extend(check_domain(spec.depvar, response, y[seen], denominator[seen]))
     spec, ordinal = _ordinal(spec, y, number, column)
-    place = np.ones(n, dtype=np.int64)
     indicators: dict[str, FloatArray] = {}
     if alternative is not None:
         categories = np.unique(alternative)
@@ -320,18 +321,16 @@ def build_responses(
             indicators = _alternative_indicators(spec, y)
         choice, place = _choices(spec, nominal, column, unit_start)
         y = np.where(nominal, choice, y)
-    kind_of_row = np.full(n, kinds[0]) if alone else kinds[number]
     if composite is not None:
-        kind_of_row = kind_of_row + COMPOSITE_CODE * LINK_CODES
-        place = composite_place
+        kinds = kinds + COMPOSITE_CODE * LINK_CODES
         # Rows without a likelihood of their own may have any response.
         y = np.where(composite.part > 0, y, 0.0)
     return ResponseRows(
         spec,
-        kind_of_row.astype(np.int32),
+        np.full(n, kinds[0], dtype=np.int32) if alone else kinds.astype(np.int32)[number],
         y,
         denominator,
-        np.append(0, np.cumsum(place)).astype(np.int64),
+        np.arange(n + 1) if place is None else np.append(0, np.cumsum(place)),
         ordinal,
         indicators,
         composite,

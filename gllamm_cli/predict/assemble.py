@@ -149,7 +149,7 @@ class _Assembler:
             if levels
             else tuple(dict.fromkeys(k for k, _ in (*spec.weights, *spec.sampling_weights)))
         )
-        weight = weight_of_choice(weights.of_rows(n, own), y, entry_start, spec)
+        weight = weight_of_choice(weights.of_rows(np.ones(n), own), y, entry_start, spec)
         row_weight = np.where(usable, weight, 0.0)
         group_start = np.flatnonzero(np.diff(entry_start) == 1)
         if composite is not None:

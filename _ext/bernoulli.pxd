@@ -72,7 +72,10 @@ cdef inline unsigned char compare_rows(
 cdef inline unsigned char kind_of_unit(
     const Model *g, Index unit, const unsigned char *concern
 ) noexcept nogil:
-    """What is known of the rows of a unit; 0 if not all are plain binary rows."""
+    """What is known of the rows of a unit; 0 if not all are plain binary rows.
+
+    ``concern`` is NULL if rows cannot differ in columns that concern latent variables.
+    """
     cdef const Level *lev = &g.level[2]
     cdef Index i, first = lev.first[unit]
     cdef unsigned char kind = ALL_ALIKE, common
@@ -82,7 +85,7 @@ cdef inline unsigned char kind_of_unit(
             and g.row_weight[i] == 1.0 and (g.y[i] == 0.0 or g.y[i] == 1.0)
         ):
             return 0
-        if kind > BINARY:
+        if concern != NULL and kind > BINARY:
             common = compare_rows(g, first, i, concern)
             kind = common if common < kind else kind
     return kind

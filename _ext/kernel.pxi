@@ -92,6 +92,8 @@ cdef class Kernel:
         Composite links: (N,) int32, (N, parts), (N,); see ``composite.pxd``.
     product_form : bool
         Whether units of binary rows are computed as in ``bernoulli.pxd``.
+    constant_columns : sequence of int
+        Columns that are known to be the same in all rows.
     threads : int
         For looking at the rows here; ``evaluate`` has its own.
     """
@@ -110,7 +112,7 @@ cdef class Kernel:
         const long long[::1] entry_start,
         const long long[::1] pair_start, const int[::1] pair_latent,
         auxiliary, int n_aux, levels, const long long[::1] blocks, composite=None,
-        bint product_form=True, int threads=1,
+        bint product_form=True, constant_columns=(), int threads=1,
     ):
         cdef Model *g = &self.model
         cdef Index n = y.shape[0], below = 0, i
@@ -221,7 +223,7 @@ cdef class Kernel:
         self.set_places(np.asarray(levels[0][2]))
         self.set_column_pairs()
         if product_form and composite is None and not g.fixed:
-            self.set_bernoulli(threads)
+            self.set_bernoulli(constant_columns, threads)
 
     cdef set_places(self, node):
         """Lay the nodes of level 2 out in whole vectors; see ``Level``."""
@@ -278,21 +280,26 @@ cdef class Kernel:
             g.n_column_pairs = number
             g.column_pair = &column_pair[0]
 
-    cdef set_bernoulli(self, int threads):
+    cdef set_bernoulli(self, constant_columns, int threads):
         """Mark the level-2 units all of whose rows are binary with a logit link."""
         cdef Model *g = &self.model
         cdef unsigned char[::1] marks = np.zeros(g.level[2].n_units, dtype=np.uint8)
         cdef unsigned char[::1] concern = np.zeros(max(1, g.n_columns), dtype=np.uint8)
         cdef Index unit, c, found = 0
         cdef long long k
+        cdef bint varying = False
         if not g.mixed and g.kind[0] != BINOMIAL * LINKS + LOGIT:
             return
         for c in range(g.n_columns):
             for k in range(g.latent_start[c], g.pair_start[c + 1]):
                 concern[c] |= 1 if g.pair_latent[k] <= g.level[2].n_latent else 2
+        for c in constant_columns:
+            concern[c] = 0
+        for c in range(g.n_columns):
+            varying = varying or concern[c]
         with nogil:
             for unit in prange(g.level[2].n_units, num_threads=threads, schedule="static"):
-                marks[unit] = kind_of_unit(g, unit, &concern[0])
+                marks[unit] = kind_of_unit(g, unit, &concern[0] if varying else NULL)
             for unit in range(g.level[2].n_units):
                 found += marks[unit] > 0
         if found:

@@ -32,6 +32,7 @@ class Kernel:
         blocks: _Int64,
         composite: tuple[_Int32, _Float, _Float] | None = None,
         product_form: bool = True,
+        constant_columns: Sequence[int] = (),
         threads: int = 1,
     ) -> None: ...
     @property

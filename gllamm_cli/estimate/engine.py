@@ -131,6 +131,7 @@ class Engine:
             if design.composite is None
             else (design.composite.part, design.composite.portion, design.composite.weight),
             shortcuts,
+            [c for c, column in enumerate(parameters.columns) if not column],
             self.threads,
         )
 

@@ -148,7 +148,7 @@ class Design:
     @cached_property
     def constant(self) -> FloatArray:
         """Part of the log density that depends on the response only."""
-        constant = np.zeros_like(self.y)
+        constant: FloatArray | None = None
         codes = {kind // LINK_CODES % COMPOSITE_CODE for kind in self.kinds}
         for family in FAMILIES:
             if family.code not in codes:
@@ -158,11 +158,18 @@ class Design:
                 here = self.kind // LINK_CODES % COMPOSITE_CODE == family.code
             n, y = self.denominator[here], self.y[here]
             if family.domain is Domain.COUNT:
-                constant[here] = -log_gamma(y + 1.0)
+                values = -log_gamma(y + 1.0)
             elif family.domain is Domain.PROPORTION and (n > 1.0).any():
                 ways = log_gamma(n + 1.0) - log_gamma(y + 1.0) - log_gamma(n - y + 1.0)
-                constant[here] = np.where(n > 1.0, ways, 0.0)
-        return constant
+                values = np.where(n > 1.0, ways, 0.0)
+            else:
+                continue
+            constant = np.zeros_like(self.y) if constant is None else constant
+            constant[here] = values
+        if constant is not None:
+            return constant
+        # Offsets are zeros, too, as a rule: one array serves for both.
+        return np.zeros_like(self.y) if self.offset.any() else self.offset
 
     @property
     def n_rows(self) -> int:

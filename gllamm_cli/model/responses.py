@@ -44,7 +44,8 @@ def response_number(spec: ModelSpec, column: Column, n_rows: int) -> IndexArray:
         A selector has a value that selects no response.
     """
     if len(spec.responses) == 1 and spec.link_selector is None and spec.family_selector is None:
-        return np.zeros(n_rows, dtype=np.int64)
+        # A number for all rows, without memory for each.
+        return np.broadcast_to(np.int64(0), n_rows)
     number = np.full(n_rows, -1, dtype=np.int64)
     for position, response in enumerate(spec.responses):
         here = np.ones(n_rows, dtype=bool)

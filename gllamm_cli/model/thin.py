@@ -11,7 +11,6 @@ from gllamm_cli.model.auxiliary import OrdinalRows
 from gllamm_cli.model.design import Design, DesignLevel
 
 IndexArray = NDArray[np.int64]
-Mask = NDArray[np.bool_]
 
 
 def thinned(design: Design, step: int) -> Design:
@@ -20,14 +19,14 @@ def thinned(design: Design, step: int) -> Design:
     ``n_units`` stay those of the whole design.
     """
     levels: list[DesignLevel] = []
-    kept: Mask = np.zeros(design.levels[-1].n_units, dtype=bool)
-    kept[::step] = True
+    kept: IndexArray = np.arange(0, design.levels[-1].n_units, step)
     parent: IndexArray = np.zeros(0, dtype=np.int64)
     for level in reversed(design.levels):
-        size = np.diff(level.first)
         levels.insert(0, _part_of_level(level, kept, parent))
-        parent = np.repeat(np.arange(levels[0].n_units), size[kept])
-        kept = np.repeat(kept, size)
+        size = np.diff(levels[0].first)
+        parent = np.repeat(np.arange(len(kept)), size)
+        # All units of the level below in those that are kept.
+        kept = np.repeat(level.first[kept] - levels[0].first[:-1], size) + np.arange(len(parent))
     composite = design.composite
     if composite is not None:
         composite = replace(
@@ -49,7 +48,7 @@ def thinned(design: Design, step: int) -> Design:
         frequency=design.frequency[kept],
         variables={name: x[kept] for name, x in design.variables.items()},
         levels=tuple(levels),
-        entry_start=_starts(np.diff(design.entry_start)[kept]),
+        entry_start=_starts(design.entry_start[kept + 1] - design.entry_start[kept]),
         ordinal=tuple(_part_of_response(rows, kept) for rows in design.ordinal),
         cluster=None if design.cluster is None else design.cluster[::step],
         composite=composite,
@@ -60,13 +59,13 @@ def _starts(sizes: IndexArray) -> IndexArray:
     return np.append(0, np.cumsum(sizes)).astype(np.int64)
 
 
-def _part_of_level(level: DesignLevel, kept: Mask, parent: IndexArray) -> DesignLevel:
+def _part_of_level(level: DesignLevel, kept: IndexArray, parent: IndexArray) -> DesignLevel:
     covariates = level.class_design
     if covariates is not None and len(covariates) > 1:
         covariates = covariates[kept]
     return replace(
         level,
-        first=_starts(np.diff(level.first)[kept]),
+        first=_starts(level.first[kept + 1] - level.first[kept]),
         weight=level.weight[kept],
         parent=parent,
         total_weight=level.total_weight[kept],
@@ -75,11 +74,12 @@ def _part_of_level(level: DesignLevel, kept: Mask, parent: IndexArray) -> Design
     )
 
 
-def _part_of_response(response: OrdinalRows, kept: Mask) -> OrdinalRows:
-    here = kept[response.rows]
+def _part_of_response(response: OrdinalRows, kept: IndexArray) -> OrdinalRows:
+    place = np.searchsorted(kept, response.rows)
+    here = kept[np.minimum(place, len(kept) - 1)] == response.rows
     return replace(
         response,
-        rows=(np.cumsum(kept) - 1)[response.rows[here]].astype(np.int64),
+        rows=place[here].astype(np.int64),
         category=response.category[here],
         design=response.design[here],
     )

@@ -10,14 +10,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from gllamm_cli._columns import compress, cross_products
 from gllamm_cli.data import Dataset
 from gllamm_cli.model.assemble import build_design
-from gllamm_cli.model.gram import (
-    ROWS_AT_A_TIME,
-    clearly_independent,
-    gram,
-    rough_least_squares,
-)
+from gllamm_cli.model.gram import clearly_independent, gram, rough_least_squares
 from gllamm_cli.model.resolve import Definitions, resolve
 from gllamm_cli.stata.command import parse_gllamm
 
@@ -68,13 +64,34 @@ def test_other_rows_do_not_inherit_compressed_rows():
     )
 
 
-def test_cross_products_of_many_rows_are_sums_over_all_of_them():
+@pytest.mark.parametrize("share", [0.1, 0.5, 1.0])
+def test_cross_products_of_many_rows_are_sums_over_all_of_them(share):
+    """In pieces, row by row where most values are zero, the same for any number of threads."""
     random = np.random.default_rng(2)
-    columns = list(random.normal(size=(3, 2 * ROWS_AT_A_TIME + 5)))
-    weight = random.random(len(columns[0]))
-    X = np.stack(columns)
-    np.testing.assert_allclose(gram(columns), X @ X.T, rtol=1e-10)
-    np.testing.assert_allclose(gram(columns, weight), (X * weight) @ X.T, rtol=1e-10)
+    X = random.normal(size=(3, 20_005)) * (random.random((3, 20_005)) < share)
+    columns, weight = list(X), random.random(X.shape[1])
+    np.testing.assert_allclose(gram(columns), X @ X.T, rtol=1e-10, atol=1e-9)
+    np.testing.assert_allclose(gram(columns, weight), (X * weight) @ X.T, rtol=1e-10, atol=1e-9)
+    for threads in (2, 5):
+        assert (cross_products(columns, weight, threads) == gram(columns, weight)).all()
+
+
+@pytest.mark.parametrize("share", [0.1, 0.6])
+def test_columns_of_many_rows_are_compressed_alike_by_any_number_of_threads(share):
+    random = np.random.default_rng(4)
+    X = random.normal(size=(4, 20_005)) * (random.random((4, 20_005)) < share)
+    start, number, value = compress(list(X), X.shape[1], 1)
+    rows = np.repeat(np.arange(X.shape[1]), np.diff(start))
+    again = np.zeros_like(X)
+    again[number, rows] = value
+    assert (again == X).all()
+    # Zeros are kept only where they are few: then rows are as long as there are columns.
+    assert len(value) == (X.size if share > 0.5 else np.count_nonzero(X))
+    for threads in (2, 5):
+        for one, other in zip(
+            (start, number, value), compress(list(X), X.shape[1], threads), strict=True
+        ):
+            assert (one == other).all()
 
 
 def test_rough_least_squares_is_least_squares():

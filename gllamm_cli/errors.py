@@ -391,6 +391,10 @@ class BadFormat(GllammError):
     rc = 120
 
 
+class NoSuchKernel(GllammError):
+    """A version of the kernel that this processor cannot run."""
+
+
 class NonIntegerWeights(GllammError):
     """Frequency weights that are not whole numbers."""
 

@@ -8,19 +8,13 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 from gllamm_cli._processor import vector_units
-from gllamm_cli.errors import GllammError
+from gllamm_cli.errors import NoSuchKernel
 
 if TYPE_CHECKING:
     from gllamm_cli._kernel_portable import Kernel
 
 CHOICE = "GLLAMM_PY_KERNEL"
 """Environment variable that asks for a version by name."""
-
-
-class NoSuchKernel(GllammError):
-    """A version of the kernel that this processor cannot run."""
-
-    rc = 198
 
 
 @cache

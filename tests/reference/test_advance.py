@@ -1,0 +1,116 @@
+"""Starting from the estimates of a part of the clusters leads to the same maximum."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from test_collapse import FRAME, resolved
+
+from gllamm_cli.estimate import advance
+from gllamm_cli.estimate.advance import advanced_start
+from gllamm_cli.fit import estimator
+from gllamm_cli.fit.estimator import fit_model
+from gllamm_cli.model.assemble import build_design
+from gllamm_cli.model.constraints import build_reduction
+from gllamm_cli.model.parameters import build_parameters
+from gllamm_cli.model.thin import thinned
+
+RANDOM = np.random.default_rng(8)
+DATA = FRAME.assign(z=RANDOM.normal(size=len(FRAME)), u=RANDOM.normal(size=len(FRAME)))
+FITTED = [
+    "b z w, i(id) family(binom) link(logit) adapt",
+    "b z w, i(id) family(binom) link(probit) nip(10)",
+    "b i1 i2 i3 z, i(id) eqs(load) family(binom) link(logit) adapt",
+    "o z, i(id) link(ologit) thresh(th) adapt",
+    "n z w, i(id) family(poisson) link(log) weight(wt) adapt",
+    "p z, i(id) family(gamma) link(log) adapt",
+    "g z, i(id) s(sc) nip(12)",
+    "b z, i(id top) family(binom) link(logit) adapt nip(5)",
+]
+THINNED = [
+    *FITTED,
+    "m w z, i(id) family(binom gauss) fv(which) link(logit ident) lv(which) adapt",
+    "b z, i(id) family(binom) link(logit) ip(f) nip(2) peqs(cw)",
+    "n z, i(id) family(poisson) link(log) pweight(pw) cluster(region) adapt",
+    "alternative z, i(id) eqs(s) nocons link(mlogit) expanded(set chosen o) weight(wt) adapt",
+    "o z, i(id top) link(ologit) weight(wt) adapt nip(4)",
+]
+
+
+@pytest.fixture
+def eager(monkeypatch):
+    """Small data count as many."""
+    monkeypatch.setattr(advance, "FEWEST_CLUSTERS", 2)
+    monkeypatch.setattr(advance, "CLUSTERS_PER_PARAMETER", 0)
+    monkeypatch.setattr(advance, "FEWEST_ROWS", 480)
+
+
+def prepared(text):
+    asked, data = resolved(text, DATA)
+    design, spec, _ = build_design(asked.spec, data)
+    parameters = build_parameters(spec)
+    return spec, design, parameters, build_reduction(spec.constraints, parameters.names)
+
+
+@pytest.mark.parametrize("text", FITTED)
+def test_the_maximum_is_the_same(text, eager, monkeypatch):
+    used = []
+
+    def watched(*arguments):
+        used.append(advanced_start(*arguments))
+        return used[-1]
+
+    monkeypatch.setattr(estimator, "advanced_start", watched)
+    asked, data = resolved(text, DATA)
+    found = fit_model(asked, data)
+    assert used and used[0] is not None
+    plain = fit_model(asked, data, shortcuts=False)
+    assert found.converged and plain.converged
+    errors = np.sqrt(np.diag(plain.covariance))
+    assert found.log_likelihood == pytest.approx(plain.log_likelihood, abs=1e-6)
+    assert (np.abs(found.estimates - plain.estimates) < 2e-5 * errors).all()
+    np.testing.assert_allclose(np.sqrt(np.diag(found.covariance)), errors, rtol=2e-5)
+
+
+@pytest.mark.parametrize("text", THINNED)
+def test_a_part_of_a_design_is_the_design_of_a_part(text):
+    """Every third top-level unit, against a design built from their rows alone."""
+    whole = prepared(text)[1]
+    part = thinned(whole, 3)
+    top = "top" if "top" in text else "id"
+    units = np.sort(DATA[top].unique())[::3]
+    asked, data = resolved(text, DATA[DATA[top].isin(units)].reset_index(drop=True))
+    alone = build_design(asked.spec, data)[0]
+    for name in ("kind", "y", "denominator", "offset", "row_weight", "total_weight", "frequency",
+                 "entry_start"):  # fmt: skip
+        np.testing.assert_array_equal(getattr(part, name), getattr(alone, name), err_msg=name)
+    assert part.variables.keys() == alone.variables.keys()
+    for name, values in alone.variables.items():
+        np.testing.assert_array_equal(part.variables[name], values)
+    for one, other in zip(part.levels, alone.levels, strict=True):
+        for name in ("first", "weight", "parent", "total_weight", "frequency", "class_design"):
+            np.testing.assert_array_equal(getattr(one, name), getattr(other, name), err_msg=name)
+    for one, other in zip(part.ordinal, alone.ordinal, strict=True):
+        for name in ("rows", "category", "design"):
+            np.testing.assert_array_equal(getattr(one, name), getattr(other, name), err_msg=name)
+    np.testing.assert_array_equal(part.cluster, alone.cluster)
+
+
+def test_few_clusters_and_masses_start_as_a_whole(eager, monkeypatch):
+    spec, design, parameters, reduction = prepared(FITTED[0])
+    assert advanced_start(spec, design, parameters, reduction, 1) is not None
+    masses = prepared("b z, i(id) family(binom) link(logit) ip(f) nip(2)")
+    assert advanced_start(*masses, 1) is None
+    monkeypatch.setattr(advance, "FEWEST_CLUSTERS", 100)
+    assert advanced_start(spec, design, parameters, reduction, 1) is None
+
+
+def test_a_part_that_does_not_determine_a_parameter_is_no_start(eager):
+    """A covariate that varies among the clusters left out only."""
+    rare = ((DATA["id"] - 1) % 4 == 2) * DATA["u"]
+    asked, data = resolved("b rare, i(id) family(binom) link(logit) adapt", DATA.assign(rare=rare))
+    design, spec, _ = build_design(asked.spec, data)
+    parameters = build_parameters(spec)
+    reduction = build_reduction((), parameters.names)
+    assert advanced_start(spec, design, parameters, reduction, 1) is None
+    assert fit_model(asked, data).converged

@@ -17,6 +17,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from gllamm_cli.model.distinct import numbered
+
 FloatArray = NDArray[np.float64]
 IndexArray = NDArray[np.int64]
 
@@ -195,7 +197,7 @@ def build_forms(
     n_sums = len(products) + G
     key = (high * (high + 1) // 2 + low) * n_sums + product
     size_key = len(products) + np.arange(G)
-    keys, number_of_key = np.unique(np.concatenate([key, size_key]), return_inverse=True)
+    keys, number_of_key = numbered(np.concatenate([key, size_key]))
     term, size_term = number_of_key[: len(key)], number_of_key[len(key) :]
     n_terms = len(keys)
     # Entries of the derivatives, by parameter, place and sum; the response comes last.
@@ -207,7 +209,7 @@ def build_forms(
         (P + group) * n_terms + term,
         (P + np.arange(G)) * n_terms + size_term,
     )
-    slope_keys, at = np.unique(np.concatenate(parts), return_inverse=True)
+    slope_keys, at = numbered(np.concatenate(parts))
     n_slopes = int(np.searchsorted(slope_keys, (P + G) * n_terms))
     slope_parameter, slope_term = np.divmod(slope_keys[:n_slopes], n_terms)
     of_first, of_second, of_scale, of_size = np.split(

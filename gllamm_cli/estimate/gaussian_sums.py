@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from gllamm_cli._gaussian import cross_products, distinct_rows
 from gllamm_cli.model.design import Design
+from gllamm_cli.model.distinct import distinct
 from gllamm_cli.model.gram import rough_least_squares
 from gllamm_cli.model.parameters import Parameters
 from gllamm_cli.model.structure import as_column
@@ -110,7 +111,7 @@ def _blocks(design: Design) -> list[IndexArray]:
         lowest = level.first[lowest]
     together = max(LEAST_UNITS, -(-int(lowest[-1]) // MOST_BLOCKS))
     inner = np.searchsorted(lowest, np.arange(together, lowest[-1], together))
-    border = np.unique(np.concatenate([[0], inner, [len(lowest) - 1]])).astype(np.int64)
+    border = distinct(np.concatenate([[0], inner, [len(lowest) - 1]]).astype(np.int64))
     borders = [border]
     for level in reversed(design.levels[1:]):
         borders.insert(0, level.first[borders[0]])

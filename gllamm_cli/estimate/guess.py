@@ -111,8 +111,7 @@ def first_guess(spec: ModelSpec, design: Design, parameters: Parameters) -> Floa
             residual = residual - guess[k] * x
     auxiliary = parameters.auxiliary_index
     if design.scale_variables:
-        links = {link.code for link in LINKS if link.name in ("ident",)}
-        plain = np.isin(design.kind % LINK_CODES, list(links))
+        plain = design.kind % LINK_CODES == LINK_BY_NAME["ident"].code
         spread = np.where(plain, residual, _relative_spread(design))
         guess[auxiliary[: len(design.scale_variables)]] = _scale(design, spread)
     ordinal = [r for r in spec.responses if LINK_BY_NAME[r.link].ordinal]

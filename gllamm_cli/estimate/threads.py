@@ -8,11 +8,13 @@ from contextlib import contextmanager
 from functools import cache
 from typing import TYPE_CHECKING
 
+from gllamm_cli.one_thread import libraries_have_one_thread
+
 if TYPE_CHECKING:
     from threadpoolctl import ThreadpoolController
 
 
-FEWEST_FOR_BLAS_THREADS = 16
+FEWEST_FOR_BLAS_THREADS = 10
 """Rows of a matrix from which BLAS may share a product among threads."""
 
 
@@ -37,7 +39,7 @@ def one_thread_in_libraries(n_parameters: int) -> Iterator[None]:
     kernel wants. For matrices of few parameters it starts none, and looking for the
     libraries would take longer than some fits.
     """
-    if n_parameters < FEWEST_FOR_BLAS_THREADS:
+    if n_parameters < FEWEST_FOR_BLAS_THREADS or libraries_have_one_thread():
         yield
         return
     with _libraries().limit(limits=1, user_api="blas"):

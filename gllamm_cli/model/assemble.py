@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from gllamm_cli.errors import BadWeights, InvalidSyntax
 from gllamm_cli.model.design import Design, DesignLevel
+from gllamm_cli.model.distinct import n_combinations
 from gllamm_cli.model.families import LINK_BY_NAME
 from gllamm_cli.model.quadrature import ProductRule, Rule, equal_probability_rule
 from gllamm_cli.model.responses import build_responses, categories_of, response_number
@@ -93,12 +94,11 @@ def nesting_notes(spec: ModelSpec, dataset: Dataset, rows: IndexArray) -> list[s
     notes = []
     ids = [dataset.column(level.unit)[rows] for level in spec.levels]
     for k in range(len(ids) - 1):
-        pairs = np.unique(np.column_stack(ids[k:]), axis=0)
-        distinct = len(np.unique(ids[k]))
-        if len(pairs) > distinct:
+        pairs, alone = n_combinations(ids[k:]), n_combinations(ids[k : k + 1])
+        if pairs > alone:
             unit, higher = spec.levels[k].unit, spec.levels[k + 1].unit
             notes.append(
-                f"{unit} is not nested in {higher}: {distinct} values of {unit} form {len(pairs)} "
+                f"{unit} is not nested in {higher}: {alone} values of {unit} form {pairs} "
                 f"level {k + 2} units, one for each combination with {higher}"
             )
     return notes

@@ -143,7 +143,7 @@ class Design:
     def kinds(self) -> tuple[int, ...]:
         """Kinds of rows that occur, ascending."""
         first, last = int(self.kind.min()), int(self.kind.max())
-        return (first,) if first == last else tuple(np.unique(self.kind).tolist())
+        return (first,) if first == last else tuple(distinct(self.kind.astype(np.int64)).tolist())
 
     @cached_property
     def constant(self) -> FloatArray:

@@ -16,3 +16,25 @@ def distinct(values: NDArray[Number]) -> NDArray[Number]:
     first = np.ones(len(ascending), dtype=bool)
     first[1:] = ascending[1:] != ascending[:-1]
     return ascending[first]
+
+
+def numbered(values: NDArray[Number]) -> tuple[NDArray[Number], NDArray[np.int64]]:
+    """Return the distinct values, ascending, and the place of each value among them, (N,)."""
+    order = np.argsort(values, kind="stable")
+    ascending = values[order]
+    first = np.ones(len(ascending), dtype=bool)
+    first[1:] = ascending[1:] != ascending[:-1]
+    place = np.empty(len(values), dtype=np.int64)
+    place[order] = np.cumsum(first) - 1
+    return ascending[first], place
+
+
+def n_combinations(columns: list[NDArray[np.float64]]) -> int:
+    """Number of distinct rows of columns (N,)."""
+    order = np.lexsort(columns)
+    first = np.zeros(len(order), dtype=bool)
+    first[:1] = True
+    for column in columns:
+        ascending = column[order]
+        first[1:] |= ascending[1:] != ascending[:-1]
+    return int(first.sum())

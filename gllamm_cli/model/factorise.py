@@ -29,6 +29,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gllamm_cli.model.design import Design, DesignLevel
+from gllamm_cli.model.distinct import distinct
 from gllamm_cli.model.parameters import Parameters
 from gllamm_cli.model.quadrature import ProductRule
 
@@ -118,7 +119,7 @@ def _interactions(design: Design, parameters: Parameters, points: tuple[int, ...
     if len(group_start) < design.n_rows:
         size = np.diff(np.append(group_start, design.n_rows))
         of_row = np.repeat(_unions(of_row, group_start, size), size)
-    return _Interactions(points, of_row, tuple(np.unique(of_row).tolist()))
+    return _Interactions(points, of_row, tuple(distinct(of_row).tolist()))
 
 
 def _unions(sets: IndexArray, start: IndexArray, size: IndexArray) -> IndexArray:

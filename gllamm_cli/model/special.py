@@ -11,6 +11,8 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
+from gllamm_cli.model.distinct import numbered
+
 FloatArray = NDArray[np.float64]
 
 FEW_VALUES = 50_000
@@ -95,7 +97,7 @@ def log_gamma(x: FloatArray) -> FloatArray:
             table = np.zeros(int(occurring[-1]) + 1)
             table[occurring] = _one_by_one(occurring)
             return table[whole]
-    values, number = np.unique(x, return_inverse=True)
+    values, number = numbered(x)
     if len(values) <= FEW_VALUES:
         return _one_by_one(values)[number]
     from scipy.special import gammaln

@@ -90,6 +90,7 @@ class Engine:
     ) -> None:
         self._on_evaluation = on_evaluation
         self._fixed_masses: list[Masses] | None = None
+        self._gamma: tuple[FloatArray, FloatArray] | None = None
         self._evaluated: tuple[FloatArray, list[tuple[FloatArray, FloatArray]]] | None = None
         self.design = design
         self.parameters = parameters
@@ -165,11 +166,17 @@ class Engine:
         """Functions of the shape of gamma rows, (N, 3); empty without any."""
         if not self._has_gamma:
             return _NO_TERMS
-        shape = np.exp(-2.0 * predictors[0][0])
-        # Usually all rows have the same.
-        different = shape if shape.min() != shape.max() else shape[:1]
-        terms = np.column_stack([log_gamma(different), digamma(different), trigamma(different)])
-        return terms if len(terms) == len(shape) else np.tile(terms, (len(shape), 1))
+        scale = predictors[0][0]
+        # While nodes move, the parameters stay.
+        if self._gamma is None or self._gamma[0] is not scale:
+            # Usually all rows have the same.
+            different = scale if scale.min() != scale.max() else scale[:1]
+            shape = np.exp(-2.0 * different)
+            terms = np.column_stack([log_gamma(shape), digamma(shape), trigamma(shape)])
+            if len(terms) != len(scale):
+                terms = np.repeat(terms, len(scale), axis=0)
+            self._gamma = scale, terms
+        return self._gamma[1]
 
     def _predictors(self, theta: FloatArray) -> list[tuple[FloatArray, FloatArray]]:
         alpha = theta[self.parameters.auxiliary_index]

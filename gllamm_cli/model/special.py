@@ -6,7 +6,6 @@ scipy takes longer to load than most models to fit.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -87,6 +86,9 @@ TAIL_UNDER = (
 """Coefficients of Wichura's algorithm, the highest power first."""
 
 
+FEW_TO_SHIFT = 64
+
+
 def log_gamma(x: FloatArray) -> FloatArray:
     """Log of the gamma function of nonnegative numbers, (N,)."""
     if len(x) and x.max() < 1000 + 10 * len(x):
@@ -123,8 +125,9 @@ def digamma(x: FloatArray) -> FloatArray:
     By recurrence and the asymptotic series, Abramowitz and Stegun (1964), 6.3.5 and 6.3.18.
     """
     with np.errstate(all="ignore"):
-        at, before = _shifted(x, lambda small: 1.0 / small)
-        series = at**-2.0 * _polynomial(DIGAMMA_SERIES, at**-2.0)
+        at, before = _shifted(x, -1.0)
+        square = 1.0 / (at * at)
+        series = square * _polynomial(DIGAMMA_SERIES, square)
         return np.asarray(np.log(at) - 0.5 / at - series - before)
 
 
@@ -134,20 +137,29 @@ def trigamma(x: FloatArray) -> FloatArray:
     By recurrence and the asymptotic series, Abramowitz and Stegun (1964), 6.4.6 and 6.4.12.
     """
     with np.errstate(all="ignore"):
-        at, before = _shifted(x, lambda small: small**-2.0)
-        series = at**-3.0 * _polynomial(TRIGAMMA_SERIES, at**-2.0)
-        return np.asarray(1.0 / at + 0.5 * at**-2.0 + series + before)
+        at, before = _shifted(x, -2.0)
+        square = 1.0 / (at * at)
+        series = square / at * _polynomial(TRIGAMMA_SERIES, square)
+        return np.asarray(1.0 / at + 0.5 * square + series + before)
 
 
-def _shifted(
-    x: FloatArray, term: Callable[[FloatArray], FloatArray]
-) -> tuple[FloatArray, FloatArray]:
-    """Add 1 until the series serve; returns also the sum of the terms on the way."""
-    at, total = x.copy(), np.zeros_like(x)
-    while (small := at < ASYMPTOTIC).any():
-        total[small] += term(at[small])
-        at[small] += 1.0
-    return at, total
+def _shifted(x: FloatArray, power: float) -> tuple[FloatArray, FloatArray]:
+    """Numbers so large that the series serve, and the sum of powers of those on the way.
+
+    Those that are large enough stay as they are.
+    """
+    small = x < ASYMPTOTIC
+    steps = math.ceil(ASYMPTOTIC)
+    total = np.zeros_like(x)
+    if small.any():
+        # A table at once for few numbers, else step by step to save memory.
+        if len(x) <= FEW_TO_SHIFT:
+            total = ((x[:, None] + np.arange(steps)) ** power).sum(axis=1)
+        else:
+            for step in range(steps):
+                total += (x + step) ** power
+        total = np.where(small, total, 0.0)
+    return np.where(small, x + steps, x), total
 
 
 def _polynomial(coefficients: tuple[float, ...], x: FloatArray) -> FloatArray:

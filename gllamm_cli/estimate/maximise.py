@@ -53,8 +53,8 @@ With n units a step of d standard errors changes it by a fraction of about d / s
 """
 SMALL_GAIN = 1e-4
 """Predicted gain, in units of log likelihood, of a step too short to go wrong."""
-LARGE_LOSS = 0.01
-"""Loss of log likelihood that even such a step may not bring."""
+LARGE_LOSS = 100.0
+"""Loss of log likelihood that even such a step may not bring, in units of that gain."""
 MANY = 10_000
 """Number of units with which a standard error is so small that its millionth part is enough."""
 BEST_RATE = 0.01
@@ -255,9 +255,10 @@ def maximise(
         for _ in range(MOST_REDUCTIONS):
             step, length, predicted = curvature.step(radius)
             least = -rounding if predicted < rounding else 1e-4 * predicted
-            if stale and predicted < SMALL_GAIN:
+            small = max(SMALL_GAIN, UNNOTICED * abs(value))
+            if stale and predicted < small:
                 # Nodes that moved changed the log likelihood more than so short a step can.
-                least = -LARGE_LOSS
+                least = -LARGE_LOSS * small
             # A whole Newton step will be good as a rule: compute the derivatives there at once.
             ahead = None
             if curvature.concave and length < radius:

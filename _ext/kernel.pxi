@@ -96,6 +96,8 @@ cdef class Kernel:
         Columns that are known to be the same in all rows.
     threads : int
         For looking at the rows here; ``evaluate`` has its own.
+    like : Kernel, optional
+        Of the same rows and units, with other nodes: what is known of units is taken from it.
     """
 
     cdef Model model
@@ -112,7 +114,7 @@ cdef class Kernel:
         const long long[::1] entry_start,
         const long long[::1] pair_start, const int[::1] pair_latent,
         auxiliary, int n_aux, levels, const long long[::1] blocks, composite=None,
-        bint product_form=True, constant_columns=(), int threads=1,
+        bint product_form=True, constant_columns=(), int threads=1, Kernel like=None,
     ):
         cdef Model *g = &self.model
         cdef Index n = y.shape[0], below = 0, i
@@ -222,7 +224,10 @@ cdef class Kernel:
             g.largest_block = n if n > g.largest_block else g.largest_block
         self.set_places(np.asarray(levels[0][2]))
         self.set_column_pairs()
-        if product_form and composite is None and not g.fixed:
+        if like is not None and like.model.n_rows == n and not g.fixed:
+            self.keep.append(like)
+            g.bernoulli = like.model.bernoulli
+        elif product_form and composite is None and not g.fixed:
             self.set_bernoulli(constant_columns, threads)
 
     cdef set_places(self, node):

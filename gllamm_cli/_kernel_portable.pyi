@@ -34,6 +34,7 @@ class Kernel:
         product_form: bool = True,
         constant_columns: Sequence[int] = (),
         threads: int = 1,
+        like: Kernel | None = None,
     ) -> None: ...
     @property
     def n_parameters(self) -> int: ...

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +18,9 @@ from gllamm_cli.model.design import Design
 from gllamm_cli.model.families import COMPOSITE_CODE, FAMILY_BY_NAME, LINK_CODES
 from gllamm_cli.model.parameters import Parameters
 from gllamm_cli.model.special import digamma, log_gamma, trigamma
+
+if TYPE_CHECKING:
+    from gllamm_cli._kernel_portable import Kernel as CompiledKernel
 
 FloatArray = NDArray[np.float64]
 
@@ -58,6 +62,8 @@ class Evaluation:
         n = reduction.n_free
         if self.score is None or self.hessian is None:
             return -np.inf, np.zeros(n), np.zeros((n, n))
+        if reduction.trivial:
+            return self.log_likelihood, self.score, self.hessian
         T = reduction.T
         return self.log_likelihood, T.T @ self.score, T.T @ self.hessian @ T
 
@@ -77,6 +83,8 @@ class Engine:
         Called after each evaluation.
     shortcuts
         Whether binary responses are computed in product form.
+    like
+        Engine of the same rows and units with other nodes, from which to take what is known.
     """
 
     def __init__(
@@ -87,6 +95,7 @@ class Engine:
         on_evaluation: Callable[[], None] = lambda: None,
         *,
         shortcuts: bool = True,
+        like: Engine | None = None,
     ) -> None:
         self._on_evaluation = on_evaluation
         self._fixed_masses: list[Masses] | None = None
@@ -105,7 +114,7 @@ class Engine:
             else (level.rule.n_nodes - 1) * level.class_design.shape[1]
             for level in design.levels
         ]
-        self._kernel = Kernel(
+        self._kernel: CompiledKernel = Kernel(
             design.kind,
             design.y,
             design.denominator,
@@ -134,6 +143,7 @@ class Engine:
             shortcuts,
             [c for c, column in enumerate(parameters.columns) if not column],
             self.threads,
+            None if like is None else like._kernel,
         )
 
     def _call(

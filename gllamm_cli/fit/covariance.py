@@ -37,9 +37,12 @@ def condition_number(hessian: FloatArray, T: FloatArray) -> float | None:
     """
     if not len(hessian):
         return None
-    _, R = np.linalg.qr(T)
-    inverse = np.linalg.inv(R)
-    values = np.linalg.eigvalsh(-(inverse.T @ hessian @ inverse))
+    information = -hessian
+    if T.shape[0] > T.shape[1] or (np.eye(len(T)) != T).any():
+        _, R = np.linalg.qr(T)
+        inverse = np.linalg.inv(R)
+        information = inverse.T @ information @ inverse
+    values = np.linalg.eigvalsh(information)
     if values[0] <= 0.0:
         return None
     return float(np.sqrt(values[-1] / values[0]))

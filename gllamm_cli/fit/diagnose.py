@@ -111,7 +111,7 @@ def quadrature_notes(
     finer = _finer(engine.design, 2)
     if finer is None:
         return ()
-    check = Engine(finer, engine.parameters, engine.threads)
+    check = Engine(finer, engine.parameters, engine.threads, like=engine)
     if placement is None:
         accurate = settle(
             check, theta, standard_placement(finer), tolerance=1e-6, most_passes=30

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,7 +17,7 @@ FloatArray = NDArray[np.float64]
 PIVOT = 1e-10
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Reduction:
     """The affine map from free to all parameters.
 
@@ -37,6 +38,12 @@ class Reduction:
         """Number of free parameters S."""
         return int(self.T.shape[1])
 
+    @cached_property
+    def trivial(self) -> bool:
+        """Whether there are no constraints: b = s."""
+        n = len(self.a)
+        return self.T.shape == (n, n) and not self.a.any() and bool((np.eye(n) == self.T).all())
+
     @property
     def is_free(self) -> NDArray[np.bool_]:
         """Whether each parameter varies at all, (K,)."""
@@ -44,6 +51,8 @@ class Reduction:
 
     def full(self, s: FloatArray) -> FloatArray:
         """Return b = T s + a."""
+        if self.trivial:
+            return s
         return np.asarray(self.T @ s + self.a)
 
     def reduce(self, b: FloatArray) -> FloatArray:

@@ -55,11 +55,13 @@ SMALL_GAIN = 1e-4
 """Predicted gain, in units of log likelihood, of a step too short to go wrong."""
 LARGE_LOSS = 100.0
 """Loss of log likelihood that even such a step may not bring, in units of that gain."""
-MANY = 10_000
-"""Number of units with which a standard error is so small that its millionth part is enough."""
+MANY = 2_000
+"""Number of units with which a millionth part of a standard error is enough; more may do with
+up to three times that.
+"""
 BEST_RATE = 0.01
 """Factor by which a step shrinks the distance at best, nodes being one step behind."""
-STALE = 0.1
+STALE = 0.25
 """Movement of nodes, in their scales, after which derivatives are computed anew."""
 UNNOTICED = 1e-9
 """Relative error of a predicted log likelihood from which the nodes must be to blame.
@@ -320,7 +322,7 @@ def _close(distance: float, before: float, tolerance: float, n_units: int) -> bo
     """
     ahead = distance * min(1.0, max(distance / before, BEST_RATE))
     return distance**2 < tolerance or (
-        ahead**2 < min(1.0, n_units / MANY) * tolerance and distance**2 < NEAR_ENOUGH * n_units
+        ahead**2 < min(10.0, n_units / MANY) * tolerance and distance**2 < NEAR_ENOUGH * n_units
     )
 
 

@@ -46,16 +46,16 @@ def advanced_start(
 ) -> FloatArray | None:
     """Estimates (K,) of a part of the clusters, found in turn from a part of them.
 
-    None if there are too few, if the masses of a discrete distribution are estimated (there may
-    be several maxima), or if the part does not determine all parameters well: then the whole
-    has to start as gllamm does.
+    None if there are too few, if there may be several maxima (with the masses of a discrete
+    distribution, or where ordinary quadrature is coarse), or if the part does not determine all
+    parameters well: then the whole has to start as gllamm does.
     """
     step = min(
         LARGEST_STEP,
         design.levels[-1].n_units // max(FEWEST_CLUSTERS, CLUSTERS_PER_PARAMETER * parameters.n),
         design.n_rows // FEWEST_ROWS,
     )
-    if step < SMALLEST_STEP or spec.rule.discrete:
+    if step < SMALLEST_STEP or spec.rule.discrete or not spec.adaptive:
         return None
     part = thinned(design, step)
     start = advanced_start(spec, part, parameters, reduction, threads)

@@ -162,6 +162,9 @@ class GaussianObjective:
         """There are no nodes to move."""
         return 0.0
 
+    def hold(self) -> None:
+        """There are no nodes to hold."""
+
     def restore(self) -> None:
         """There are no nodes to put back."""
 

@@ -17,7 +17,8 @@ The nodes follow the parameters after each step, roughly: refreshing them
 converges so fast that they are in place long before the parameters are. Derivatives
 are computed with the nodes of the step before, together with the moments that
 place the next ones; they are computed anew only where nodes move far. At the end
-the nodes must be at rest.
+the nodes must be at rest. If they do not come to rest they are held, as gllamm
+does after its adaptive iterations, and the maximum is that for these nodes.
 """
 
 from __future__ import annotations
@@ -63,6 +64,12 @@ BEST_RATE = 0.01
 """Factor by which a step shrinks the distance at best, nodes being one step behind."""
 STALE = 0.25
 """Movement of nodes, in their scales, after which derivatives are computed anew."""
+MOST_FOLLOWING = 80
+MOST_SETTLED = 40
+"""Iterations, and iterations after the log likelihood has settled, before nodes are held.
+
+Where quadrature is coarse parameters and nodes may chase each other for ever.
+"""
 UNNOTICED = 1e-9
 """Relative error of a predicted log likelihood from which the nodes must be to blame.
 
@@ -97,6 +104,9 @@ class Objective(Protocol):
 
     def restore(self) -> None:
         """Put the nodes back to where they were before they last moved."""
+
+    def hold(self) -> None:
+        """Leave the nodes where they are from now on."""
 
     def derivatives(self, point: FloatArray) -> tuple[float, FloatArray, FloatArray]:
         """Log likelihood, score and Hessian with the present nodes."""
@@ -310,6 +320,13 @@ def maximise(
         if stage == "adaptive" and abs(value - previous) <= SETTLED_CHANGE * abs(previous):
             stage, number = "newton", 0
             log(value, curvature, False)
+        if adaptive and (len(records) > MOST_FOLLOWING or number > MOST_SETTLED):
+            objective.hold()
+            adaptive = stale = False
+            value, score, hessian = objective.derivatives(point)
+            if not np.isfinite(value):
+                return None
+            curvature = _curvature(score, hessian)
     else:
         converged = curvature.scaled_gradient < tolerance
     return Maximum(point, value, score, hessian, converged, curvature.concave, tuple(records))

@@ -37,6 +37,7 @@ class LatentObjective:
         self.placement: Placement | None = standard_placement(engine.design) if adaptive else None
         self.settled = True
         self.at_rest = not adaptive
+        self._held = False
         self._movement, self._passes = np.inf, 0
         self._before = self.placement
         self._last: tuple[FloatArray, Placement, Evaluation] | None = None
@@ -60,7 +61,7 @@ class LatentObjective:
 
         Returns how far they are from where they were in the last evaluation.
         """
-        if self.placement is None:
+        if self.placement is None or self._held:
             return 0.0
         self._move(point, UNCHANGED, NEAR)
         return self._movement if self._passes == 0 else np.inf
@@ -86,6 +87,10 @@ class LatentObjective:
         self._movement, self._passes = outcome.movement, outcome.passes
         self.at_rest = outcome.movement <= AT_REST
         return outcome.log_likelihood
+
+    def hold(self) -> None:
+        """Leave the nodes where they are: they do not settle."""
+        self._held, self.at_rest, self.settled = True, True, False
 
     def restore(self) -> None:
         """Put the nodes back to where they were before they last moved."""

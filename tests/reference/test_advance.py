@@ -19,12 +19,12 @@ RANDOM = np.random.default_rng(8)
 DATA = FRAME.assign(z=RANDOM.normal(size=len(FRAME)), u=RANDOM.normal(size=len(FRAME)))
 FITTED = [
     "b z w, i(id) family(binom) link(logit) adapt",
-    "b z w, i(id) family(binom) link(probit) nip(10)",
+    "b z w, i(id) family(binom) link(probit) adapt",
     "b i1 i2 i3 z, i(id) eqs(load) family(binom) link(logit) adapt",
     "o z, i(id) link(ologit) thresh(th) adapt",
     "n z w, i(id) family(poisson) link(log) weight(wt) adapt",
     "p z, i(id) family(gamma) link(log) adapt",
-    "g z, i(id) s(sc) nip(12)",
+    "p z w, i(id) family(gamma) link(log) s(sc) adapt",
     "b z, i(id top) family(binom) link(logit) adapt nip(5)",
 ]
 THINNED = [
@@ -96,11 +96,12 @@ def test_a_part_of_a_design_is_the_design_of_a_part(text):
     np.testing.assert_array_equal(part.cluster, alone.cluster)
 
 
-def test_few_clusters_and_masses_start_as_a_whole(eager, monkeypatch):
+def test_few_clusters_masses_and_ordinary_quadrature_start_as_a_whole(eager, monkeypatch):
     spec, design, parameters, reduction = prepared(FITTED[0])
     assert advanced_start(spec, design, parameters, reduction, 1) is not None
-    masses = prepared("b z, i(id) family(binom) link(logit) ip(f) nip(2)")
-    assert advanced_start(*masses, 1) is None
+    for several_maxima in ("ip(f) nip(2)", "nip(8)"):
+        other = prepared(f"b z, i(id) family(binom) link(logit) {several_maxima}")
+        assert advanced_start(*other, 1) is None
     monkeypatch.setattr(advance, "FEWEST_CLUSTERS", 100)
     assert advanced_start(spec, design, parameters, reduction, 1) is None
 

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from gllamm_cli.columns import FloatArray, Values
 from gllamm_cli.errors import TypeMismatch, VariableNotFound
 from gllamm_cli.stata.format import shown_in_format
 from gllamm_cli.stata.functions import missing_text, ordered
@@ -24,8 +25,6 @@ from gllamm_cli.stata.lexer import LONGEST_NAME, is_name
 if TYPE_CHECKING:
     import pandas as pd
 
-FloatArray = NDArray[np.float64]
-Values = FloatArray | NDArray[np.object_]
 
 DEFAULT_FORMATS = {
     "byte": "%8.0g",
@@ -304,13 +303,6 @@ class Dataset:
 
 def _numbered(columns: Mapping[str, Values]) -> NDArray[np.int64]:
     return np.arange(len(next(iter(columns.values()), ())), dtype=np.int64)
-
-
-def smallest_whole_type(values: FloatArray) -> str:
-    """Stata's smallest type for whole numbers of this size; double for the largest."""
-    largest = max(np.nanmax(values, initial=0.0), -np.nanmin(values, initial=0.0))
-    limits = (("byte", 100), ("int", 32740), ("long", 2147483620))
-    return next((name for name, limit in limits if largest <= limit), "double")
 
 
 def _taken_over(values: NDArray[Any]) -> Values:

@@ -7,7 +7,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from gllamm_cli.data import Dataset, FloatArray, build_dataset
+from gllamm_cli.columns import FloatArray
+from gllamm_cli.data import Dataset, build_dataset
 from gllamm_cli.errors import FileUnreadable, one_line
 from gllamm_cli.stata.functions import missing_value
 

@@ -15,7 +15,8 @@ from typing import Any, BinaryIO
 import numpy as np
 from numpy.typing import NDArray
 
-from gllamm_cli.data import Dataset, FloatArray, Values, build_dataset
+from gllamm_cli.columns import FloatArray, Values
+from gllamm_cli.data import Dataset, build_dataset
 from gllamm_cli.dta import MISSING_STEP, NUMERIC_TYPES
 from gllamm_cli.dta_header import Header, NotRead, field_text, file_size, read_header, row_dtype
 from gllamm_cli.stata.functions import LETTERS, QUIET_NAN

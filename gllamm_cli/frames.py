@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from gllamm_cli.data import FloatArray, Values, smallest_whole_type
+from gllamm_cli.columns import FloatArray, Values, smallest_whole_type
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -15,7 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gllamm_cli._numbers import read_rows
-from gllamm_cli.data import Dataset, FloatArray, build_dataset, smallest_whole_type
+from gllamm_cli.columns import FloatArray, smallest_whole_type
+from gllamm_cli.data import Dataset, build_dataset
 
 HAS_FRACTION = 2
 """Set in the kind of a column with decimal points or exponents."""

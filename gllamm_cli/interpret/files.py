@@ -8,7 +8,8 @@ from pathlib import Path
 
 import numpy as np
 
-from gllamm_cli.data import Dataset, Values, build_dataset
+from gllamm_cli.columns import Values
+from gllamm_cli.data import Dataset, build_dataset
 from gllamm_cli.dta import write_dta
 from gllamm_cli.errors import DataChanged, FileMissing, InvalidSyntax, VarlistRequired
 from gllamm_cli.interpret.interpreter import new_names

@@ -11,12 +11,17 @@ from pathlib import Path
 from setuptools import Extension, setup
 
 X86 = platform.machine().lower() in ("x86_64", "amd64")
+AVX2 = ["-mavx2", "-mfma", "-mbmi", "-mbmi2"]
 INSTRUCTIONS = {
     "portable": [],
     **(
         {
-            "avx2": ["-march=x86-64-v3"],
-            "avx512": ["-march=x86-64-v4", "-mprefer-vector-width=512"],
+            "avx2": AVX2,
+            "avx512": [
+                *AVX2,
+                *(f"-mavx512{part}" for part in ("f", "cd", "bw", "dq", "vl")),
+                "-mprefer-vector-width=512",
+            ],
         }
         if X86
         else {}

@@ -120,7 +120,7 @@ def cross_products(list columns, weight, int threads):
     -------
     (C, C) float64
     """
-    cdef Py_ssize_t width = len(columns), c, d, p, pieces
+    cdef Py_ssize_t width = len(columns), c, p, pieces
     cdef Py_ssize_t n = len(columns[0]) if width else 0, size = width * width + APART
     cdef const double[::1] column
     cdef const double *w = NULL

@@ -138,12 +138,12 @@ cdef inline void add_constant(Out out, double x, In f, Index n) noexcept nogil:
 
 
 cdef inline void move(
-    Out e, Out v, double shift, double scale, double base, In x, Index n
+    Out e, Out v, double shift, double spread, double base, In x, Index n
 ) noexcept nogil:
     """Placed innovations e of standard nodes x, and what they contribute to v."""
     cdef Index q
     for q in range(WHOLE(n)):
-        e[q] = shift + scale * x[q]
+        e[q] = shift + spread * x[q]
         v[q] = e[q] + base
 
 
@@ -155,21 +155,21 @@ cdef inline void subtract_half_square(Out out, In v, Index n) noexcept nogil:
 
 cdef inline double normalise(double *log_posterior, Index n) noexcept nogil:
     """Log-sum-exp; the entries become posterior weights."""
-    cdef double largest = -INFINITY, total = 0.0
+    cdef double most = -INFINITY, total = 0.0
     cdef Index q
     for q in range(n):
-        if log_posterior[q] > largest:
-            largest = log_posterior[q]
-    if not isfinite(largest):
+        if log_posterior[q] > most:
+            most = log_posterior[q]
+    if not isfinite(most):
         for q in range(n):
             log_posterior[q] = 0.0
         return -INFINITY
     for q in range(n):
-        log_posterior[q] = exp(log_posterior[q] - largest)
+        log_posterior[q] = exp(log_posterior[q] - most)
         total += log_posterior[q]
     for q in range(n):
         log_posterior[q] /= total
-    return largest + log(total)
+    return most + log(total)
 
 
 cdef inline double normalise_places(double *log_posterior, Index n, Index places) noexcept nogil:

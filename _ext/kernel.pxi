@@ -1,9 +1,9 @@
 """Log likelihood of nested clusters by quadrature, with score, Hessian and posterior moments.
 
-The compiled module, included by ``kernel_*.pyx`` to be compiled for several instruction sets:
-checks arrays, shares top-level clusters among threads and
-adds up. The mathematics is in the headers, from the inside out: ``density``
-(one row), ``integrate`` (one unit), ``moments``; ``model`` holds the arrays.
+The compiled module, included by ``kernel_*.pyx`` to be compiled for several instruction
+sets: checks arrays, shares top-level clusters among threads and adds up. The
+mathematics is in the headers, from the inside out: ``density`` (one row),
+``integrate`` (one unit), ``moments``; ``model`` holds the arrays.
 
 Memory and order of sums
 ------------------------
@@ -25,8 +25,8 @@ from block cimport (
 from integrate cimport add_gathered, evaluate_cluster, evaluate_fixed_unit, prepare_rows
 from lanes cimport LANES
 from model cimport (
-    APART, CHANNELS, LOG_SCALE, LONG, LOWER, MAX_LEVELS, UPPER, Index, Model, Work, first_below, lay_out,
-    largest_unit, moment_size, packed,
+    APART, CHANNELS, LOG_SCALE, LONG, LOWER, MAX_LEVELS, UPPER, Index, Model, Work, first_below,
+    largest_unit, lay_out, moment_size, packed,
 )
 from moments cimport expand_columns
 from posterior cimport n_combinations, weigh_cluster

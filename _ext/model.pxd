@@ -121,8 +121,9 @@ cdef struct Work:
     double *odds            # (rows of a block), with most: see bernoulli.pxd
     double most
     double *column_moments  # (pairs of columns; pairs of latent variables, packed[; LANES])
-    double *column_second   # by_columns: (pairs of columns, nodes)
-    double *latent_products # by_columns: (pairs of latent variables, packed, nodes)
+    # With by_columns: (pairs of columns, nodes), and (pairs of latent variables, packed, nodes).
+    double *column_second
+    double *latent_products
     double *e               # level 2: (n_latent, nodes) placed innovations
     double *row_factor      # (rows of a level-2 unit)
     double *v[MAX_LEVELS]   # level 2: (n_latent, nodes); above: (nodes, n_latent)

@@ -63,7 +63,7 @@ NO_RESIDUAL = 1e-7
 """Residual standard deviation, relative to the response, that counts as zero."""
 PERFECT_FIT = 1e-7
 """Loss of log likelihood per row below which a binary fit counts as perfect."""
-ROUGH_START = 1e-3
+ROUGH_START = 0.1
 """g'H^-1 g of estimates that only serve as starting values."""
 ROUGH_GRADIENT = 1e-8
 """The same for each row, where it must be seen whether the fit is perfect.

@@ -8,15 +8,14 @@ from functools import cached_property, lru_cache
 from itertools import product
 
 import numpy as np
-from numpy.polynomial.hermite_e import hermegauss
 from numpy.typing import NDArray
 
 from gllamm_cli.model.special import normal_quantile
 
 FloatArray = NDArray[np.float64]
 
-MOST_BY_EIGENVALUES = 150
-"""Points up to which numpy's rule is accurate to rounding; beyond, asymptotic formulas serve."""
+MOST_BY_EIGENVALUES = 500
+"""Points up to which polynomials do not overflow; beyond, asymptotic formulas serve."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,20 +83,37 @@ class ProductRule:
 def gauss_hermite(points: int) -> tuple[tuple[float, ...], tuple[float, ...]]:
     """Nodes and log weights of the probabilists' Gauss-Hermite rule.
 
-    Exact for polynomials of degree ``2 * points - 1`` under N(0, 1). Of very
-    many points the outermost have weights below the smallest number; those are
-    left out.
+    Exact for polynomials of degree ``2 * points - 1`` under N(0, 1). The nodes are eigenvalues of
+    the Jacobi matrix (Golub and Welsch 1969), improved by a Newton step for the orthonormal
+    polynomial; a weight is 1 / (points p(x)^2), p being the polynomial of the next lower degree.
+    Of very many points the outermost have weights below the smallest number; those are left out.
     """
-    if points <= MOST_BY_EIGENVALUES:
-        nodes, weights = hermegauss(points)
-    else:
+    if points > MOST_BY_EIGENVALUES:
         # Imported late: scipy takes longer to load than most models to fit.
         from scipy.special import roots_hermitenorm
 
-        nodes, weights = roots_hermitenorm(points)
-    used = weights > 0.0
-    log_weights = np.log(weights[used]) - 0.5 * np.log(2.0 * np.pi)
-    return tuple(nodes[used].tolist()), tuple(log_weights.tolist())
+        x, weights = roots_hermitenorm(points)
+        used = weights > 0.0
+        logarithms = np.log(weights[used]) - 0.5 * np.log(2.0 * np.pi)
+        return tuple(x[used].tolist()), tuple(logarithms.tolist())
+    roots = np.sqrt(np.arange(1.0, points))
+    x = np.linalg.eigvalsh(np.diag(roots, 1) + np.diag(roots, -1))
+    lower, own = _last_two(points, x)
+    x = x - own / (math.sqrt(points) * lower)
+    x = 0.5 * (x - x[::-1])
+    lower, _ = _last_two(points, x)
+    log_weights = -2.0 * np.log(np.abs(lower)) - math.log(points)
+    log_weights = 0.5 * (log_weights + log_weights[::-1])
+    log_weights -= math.log(np.exp(log_weights).sum())
+    return tuple(x.tolist()), tuple(log_weights.tolist())
+
+
+def _last_two(degree: int, x: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """Values of the orthonormal Hermite polynomials of degrees ``degree - 1`` and ``degree``."""
+    before, value = np.zeros_like(x), np.ones_like(x)
+    for k in range(degree):
+        before, value = value, (x * value - math.sqrt(k) * before) / math.sqrt(k + 1.0)
+    return before, value
 
 
 def equal_probability_rule(points: tuple[int, ...]) -> Rule:

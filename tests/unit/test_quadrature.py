@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from gllamm_cli.errors import InvalidSyntax
-from gllamm_cli.model.quadrature import ProductRule, equal_probability_rule
+from gllamm_cli.model.quadrature import ProductRule, equal_probability_rule, gauss_hermite
 from gllamm_cli.model.spherical import spherical_rule
 
 POINTS = {(5, 2): 9, (5, 3): 19, (7, 2): 12, (7, 3): 27, (7, 4): 2 * (2**4 + 2 * 16),
@@ -42,6 +42,24 @@ def test_spherical_rules_have_their_degree_and_size(degree, n):
 @pytest.mark.parametrize("points", [(1,), (8,), (20,), (400,), (3, 4)])
 def test_product_rules_are_exact_up_to_their_degree(points):
     check_moments(ProductRule(points), min(2 * min(points) - 1, 21))
+
+
+@pytest.mark.parametrize("points", [1, 2, 3, 8, 15, 16, 31, 64, 150])
+def test_nodes_and_weights_are_those_of_numpy(points):
+    nodes, weights = np.polynomial.hermite_e.hermegauss(points)
+    found, log_weights = (np.array(x) for x in gauss_hermite(points))
+    np.testing.assert_allclose(found, nodes, rtol=1e-12, atol=1e-13)
+    wanted = np.log(weights) - np.log(weights.sum())
+    # Rounding of outer nodes moves the logarithm of their tiny weights.
+    np.testing.assert_allclose(log_weights, wanted, rtol=1e-11, atol=1e-12)
+
+
+@pytest.mark.parametrize("points", [200, 499, 500, 501, 700])
+def test_many_points_integrate_even_powers(points):
+    """E x^(2k) = (2k - 1)!! under N(0, 1), by nodes far out as well."""
+    nodes, log_weights = (np.array(x) for x in gauss_hermite(points))
+    for k, moment in ((0, 1.0), (1, 1.0), (2, 3.0), (5, 945.0), (10, 654729075.0)):
+        assert np.exp(log_weights) @ nodes ** (2 * k) == pytest.approx(moment, rel=1e-10)
 
 
 def test_a_level_without_latent_variables_has_one_node():

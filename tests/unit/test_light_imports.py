@@ -10,7 +10,15 @@ import pytest
 from gllamm_cli.data import Dataset
 from gllamm_cli.dta import write_dta
 
-HEAVY = ("pandas", "prompt_toolkit", "pyreadstat", "rich", "scipy")
+HEAVY = (
+    "numpy.ma",
+    "numpy.polynomial",
+    "pandas",
+    "prompt_toolkit",
+    "pyreadstat",
+    "rich",
+    "scipy",
+)
 MODELS = (
     "z x, i(id) adapt",
     "z x, i(id) nip(4) s(het)",
@@ -73,7 +81,7 @@ def test_a_fit_loads_none_of_the_heavy_libraries(suffix, tmp_path):
         table().to_csv(path, index=False)
     models = MODELS if suffix == ".csv" else MODELS[:1]
     done = subprocess.run(
-        [sys.executable, "-c", PROGRAM.replace("{heavy}", repr(HEAVY)), str(path), *models],
+        [sys.executable, "-P", "-c", PROGRAM.replace("{heavy}", repr(HEAVY)), str(path), *models],
         capture_output=True,
         text=True,
         check=False,
@@ -88,7 +96,7 @@ def test_the_version_is_told_without_numpy():
         "assert not {'numpy', 'rich', 'gllamm_cli.session'} & set(sys.modules)"
     )
     done = subprocess.run(
-        [sys.executable, "-c", program], capture_output=True, text=True, check=False
+        [sys.executable, "-P", "-c", program], capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stderr
     assert done.stdout.startswith("gllamm-py, version")

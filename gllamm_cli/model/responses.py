@@ -308,7 +308,7 @@ def build_responses(
     spec, ordinal = _ordinal(spec, y, number, column)
     indicators: dict[str, FloatArray] = {}
     if alternative is not None:
-        categories = np.unique(alternative)
+        categories = distinct(alternative)
         spec = _nominal_blocks(spec, tuple(categories.tolist()))
         spec = replace(spec, latent_indicator=NOT_BASE)
         indicators = _alternative_indicators(spec, alternative)

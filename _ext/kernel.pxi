@@ -178,7 +178,7 @@ cdef class Kernel:
             g.channel[i] = channel
             g.aux_start[channel] = &first[0]
             g.aux_column[channel] = &aux_column[0] if aux_column.shape[0] else NULL
-        for code in np.unique(kinds) if g.mixed else kinds[:1]:
+        for code in np.flatnonzero(np.bincount(kinds)) if g.mixed else kinds[:1]:
             for channel in needed_channels(code):
                 if g.aux_start[channel] == NULL:
                     raise ValueError(f"rows of kind {code} need auxiliary predictor {channel}")

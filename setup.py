@@ -74,6 +74,13 @@ setup(
         ),
         Extension("gllamm_cli._hashing", ["_ext/hashing.pyx"], extra_compile_args=["-O3"]),
         Extension("gllamm_cli._numbers", ["_ext/numbers.pyx"], extra_compile_args=["-O3"]),
+        Extension(
+            "gllamm_cli._placement",
+            ["_ext/placement.pyx"],
+            libraries=["m"],
+            extra_compile_args=["-O3", "-fopenmp"],
+            extra_link_args=["-fopenmp"],
+        ),
         Extension("gllamm_cli._processor", ["_ext/processor.pyx"]),
     ],
     options={"build_ext": {"parallel": os.cpu_count()}},

@@ -20,6 +20,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from gllamm_cli._placement import place_level
+
 if TYPE_CHECKING:
     from gllamm_cli.model.design import Design
 
@@ -81,107 +83,45 @@ def standard_placement(design: Design) -> Placement:
     return Placement(tuple(levels))
 
 
-def moved(before: Placement, after: Placement) -> float:
-    """Furthest that nodes moved, in scales after the move; growth by the factor e counts as 1."""
-    furthest = 0.0
-    for old, new in zip(before.levels, after.levels, strict=True):
-        if new.shift.size:
-            furthest = max(
-                furthest,
-                float(np.max(np.abs(new.shift - old.shift) / new.scale)),
-                float(np.max(np.abs(np.log(new.scale / old.scale)))),
-                float(np.max(np.abs(new.mix - old.mix))),
-            )
-    return furthest
-
-
-def unpack_moments(
-    moments: FloatArray, own: int, below: int, total: int
-) -> tuple[FloatArray, FloatArray]:
-    """First moments (units, own) and raw second moments (units, own, total) of a level's units.
-
-    Only columns from ``below`` on are filled.
-    """
-    first = moments[:, :own]
-    second = np.zeros((len(moments), own, total))
-    packed = own
-    for i in range(own):
-        for j in range(i + 1):
-            second[:, i, below + j] = moments[:, packed]
-            second[:, j, below + i] = moments[:, packed]
-            packed += 1
-    for m in range(below + own, total):
-        second[:, :, m] = moments[:, packed : packed + own]
-        packed += own
-    return first, second
-
-
 def refresh(
-    design: Design, moments: tuple[FloatArray, ...], old: Placement, *, cautious: bool = True
-) -> Placement:
+    design: Design,
+    moments: tuple[FloatArray, ...],
+    old: Placement,
+    *,
+    cautious: bool = True,
+    threads: int = 1,
+) -> tuple[Placement, float]:
     """Place the nodes by posterior moments computed with the nodes of ``old``.
 
     ``cautious`` bounds the steps so that no posterior is lost; without it they are gllamm's.
+    Also returns how far nodes moved at most, in scales after the move; growth by the factor e
+    counts as 1. Results do not depend on ``threads``.
 
     Works from the top level down, because the factorisation starts with the
     highest latent variable and lower levels need that of their ancestors.
     """
     n_latent = [level.rule.n_latent for level in design.levels]
-    total = sum(n_latent)
+    below = total = sum(n_latent)
     placements: list[LevelPlacement] = []
-    # Of the level above, gathered to the units at hand: mean, its change, shift, d and U of
-    # higher variables.
-    mean = change = shift = variance = np.zeros((1, total))
-    mix = np.zeros((1, total, total))
-    below = total
+    above: tuple[FloatArray, FloatArray] | None = None
+    furthest = 0.0
     for k in reversed(range(len(design.levels))):
-        level, own = design.levels[k], n_latent[k]
-        below -= own
-        if k + 1 < len(design.levels):
-            mean, change, shift, variance, mix = (
-                x[level.parent] for x in (mean, change, shift, variance, mix)
-            )
-        else:
-            mean, change, shift, variance, mix = (
-                np.repeat(x, level.n_units, axis=0) for x in (mean, change, shift, variance, mix)
-            )
-        first, second = unpack_moments(moments[k], own, below, total)
-        mean[:, below : below + own] = first
-        change[:, below : below + own] = first - old.levels[k].mean
-        covariance = second - first[:, :, None] * mean[:, None, :]
-        for i in reversed(range(own)):
-            column = below + i
-            for j in reversed(range(column + 1, total)):
-                inner = sum(
-                    mix[:, column, h] * mix[:, j, h] * variance[:, h] for h in range(j + 1, total)
-                )
-                mix[:, column, j] = (covariance[:, i, j] - inner) / variance[:, j]
-            d = covariance[:, i, column].copy()
-            for j in range(column + 1, total):
-                rest = d - mix[:, column, j] ** 2 * variance[:, j]
-                mix[:, column, j] = np.where(rest > 0.0, mix[:, column, j], 0.0)
-                d = np.where(rest > 0.0, rest, d)
-            mix[:, column, column] = 1.0
-            shift[:, column] = mean[:, column] - sum(
-                mix[:, column, j] * shift[:, j] for j in range(column + 1, total)
-            )
-            # How far the variable moved, given the variables that come before it.
-            travelled = np.abs(
-                change[:, column]
-                - sum(mix[:, column, j] * change[:, j] for j in range(column + 1, total))
-            )
-            least = np.full_like(travelled, LEAST_SCALE)
-            if cautious:
-                least = np.maximum(least, old.levels[k].scale[:, i] / LARGEST_SHRINKAGE)
-                least = np.maximum(least, travelled / LONGEST_STRIDE)
-            variance[:, column] = np.maximum(d, least**2)
-        own_columns = slice(below, below + own)
-        placements.append(
-            LevelPlacement(
-                np.ascontiguousarray(shift[:, own_columns]),
-                np.sqrt(variance[:, own_columns]),
-                np.ascontiguousarray(mix[:, own_columns, :]),
-                first,
-            )
+        level, present = design.levels[k], old.levels[k]
+        below -= n_latent[k]
+        placed, above, movement = place_level(
+            moments[k],
+            level.parent,
+            above,
+            below,
+            total,
+            k == 0,
+            (present.shift, present.scale, present.mix, present.mean),
+            cautious,
+            LEAST_SCALE,
+            LARGEST_SHRINKAGE,
+            LONGEST_STRIDE,
+            threads,
         )
-    return Placement(tuple(placements[::-1]))
+        placements.append(LevelPlacement(*placed))
+        furthest = max(furthest, movement)
+    return Placement(tuple(placements[::-1])), furthest

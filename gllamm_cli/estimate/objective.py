@@ -14,7 +14,7 @@ FloatArray = NDArray[np.float64]
 
 NEAR = 0.5
 """Scales by which nodes may miss where they belong while the parameters are still moving."""
-AT_REST = 1e-3
+AT_REST = 1e-4
 """Last movement of nodes, in their scales, after which another would not be felt."""
 
 

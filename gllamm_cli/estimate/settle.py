@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from gllamm_cli.estimate.adapt import Placement, moved, refresh
+from gllamm_cli.estimate.adapt import Placement, refresh
 from gllamm_cli.estimate.engine import Engine, Evaluation
 
 FloatArray = NDArray[np.float64]
@@ -22,7 +22,7 @@ class Settled:
     """Nodes after refreshing at fixed parameters.
 
     ``log_likelihood`` is that of the nodes before the last refresh; ``movement`` how far
-    that moved them (``adapt.moved``); ``settled`` False if the limit was reached. ``passes``
+    that moved them (``adapt.refresh``); ``settled`` False if the limit was reached. ``passes``
     counts the evaluations that it took.
     """
 
@@ -67,9 +67,9 @@ def settle(
         value = evaluation.log_likelihood
         if evaluation.moments is None or not np.isfinite(value):
             return Settled(placement, -np.inf, np.inf, False, passes)
-        refreshed = refresh(engine.design, evaluation.moments, placement)
-        movement = moved(placement, refreshed)
-        placement = refreshed
+        placement, movement = refresh(
+            engine.design, evaluation.moments, placement, threads=engine.threads
+        )
         if abs(value - previous) <= tolerance * abs(value) or movement <= near:
             return Settled(placement, value, movement, True, passes)
         previous = value

@@ -16,7 +16,6 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from gllamm_cli.estimate.adapt import unpack_moments
 from gllamm_cli.fit.fit import Fit
 from gllamm_cli.fit.masses import level_masses
 from gllamm_cli.model.design import Design
@@ -121,6 +120,27 @@ class Moments:
 
     means: tuple[FloatArray, ...]
     covariances: tuple[FloatArray, ...]
+
+
+def unpack_moments(
+    moments: FloatArray, own: int, below: int, total: int
+) -> tuple[FloatArray, FloatArray]:
+    """First moments (units, own) and raw second moments (units, own, total) of a level's units.
+
+    Only columns from ``below`` on are filled.
+    """
+    first = moments[:, :own]
+    second = np.zeros((len(moments), own, total))
+    packed = own
+    for i in range(own):
+        for j in range(i + 1):
+            second[:, i, below + j] = moments[:, packed]
+            second[:, j, below + i] = moments[:, packed]
+            packed += 1
+    for m in range(below + own, total):
+        second[:, :, m] = moments[:, packed : packed + own]
+        packed += own
+    return first, second
 
 
 def posterior_moments(

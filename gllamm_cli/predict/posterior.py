@@ -112,7 +112,7 @@ def _adapted(
     finished = False
     for _ in range(MOST_PASSES):
         assert present.placement is not None
-        placement = refresh(engine.design, present.moments, present.placement, cautious=cautious)
+        placement, _ = refresh(engine.design, present.moments, present.placement, cautious=cautious)
         if not cautious and _collapsed(placement):
             return None
         try:

@@ -299,8 +299,9 @@ def build_design(spec: ModelSpec, dataset: Dataset) -> tuple[Design, ModelSpec, 
     unit_start = starts[0] if starts else np.zeros(1, dtype=np.int64)
     responses = build_responses(spec, number, y, column, column.ones, unit_start, alternative)
     notes.extend(responses.notes)
+    covariates = {name: column(name) for name in spec.covariates}
     reduced, dropped = check_covariates(
-        spec, responses.y, responses.denominator, {name: column(name) for name in spec.covariates}
+        spec, responses.y, responses.denominator, covariates, column.ones
     )
     notes.extend(dropped)
     if dropped:

@@ -86,6 +86,8 @@ def check_domain(
             hint=f"{int((y <= 0).sum())} rows are zero or negative",
         )
     elif domain is Domain.PROPORTION:
+        if response.denominator is None and ((y == 0.0) | (y == 1.0)).all():
+            return []
         if (denominator <= 0).any():
             raise InvalidResponse(f"denominator {response.denominator} must be greater than 0")
         outside = int(((y < 0) | (y > denominator)).sum())

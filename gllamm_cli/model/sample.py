@@ -79,7 +79,10 @@ def estimation_rows(spec: ModelSpec, dataset: Dataset) -> tuple[IndexArray, list
     notes: list[str] = []
     reasons: dict[str, int] = {}
     for name, role in _roles(spec).items():
-        missing = usable & ~np.isfinite(dataset.column(name))
+        present = np.isfinite(dataset.column(name))
+        if present.all():
+            continue
+        missing = usable & ~present
         if missing.any():
             reasons[role] = reasons.get(role, 0) + int(missing.sum())
             usable &= ~missing
@@ -92,7 +95,7 @@ def estimation_rows(spec: ModelSpec, dataset: Dataset) -> tuple[IndexArray, list
         raise NoObservations("no observations", hint="; ".join(notes))
     if n == 1:
         raise InsufficientObservations("insufficient observations", hint="only one row is left")
-    return np.flatnonzero(usable).astype(np.int64), notes
+    return np.arange(n) if n == len(usable) else np.flatnonzero(usable), notes
 
 
 def _check_separation(
@@ -118,13 +121,16 @@ def _check_separation(
 
 
 def _independent(
-    columns: dict[str, FloatArray], n: int, level: bool
+    columns: dict[str, FloatArray], constant: FloatArray | None
 ) -> tuple[list[str], list[str]]:
-    """Names of columns that are not combinations of those before them, and notes on the rest."""
-    before = [np.full(n, 1.0 / np.sqrt(n))] if level else []
+    """Names of columns that are not combinations of those before them, and notes on the rest.
+
+    ``constant`` (N,) of ones comes before the first unless it is None.
+    """
+    before = [] if constant is None else [constant]
     if clearly_independent([*before, *columns.values()]):
         return list(columns), []
-    basis = before
+    basis = [x / np.sqrt(len(x)) for x in before]
     kept: list[str] = []
     notes: list[str] = []
     for name, x in columns.items():
@@ -144,17 +150,21 @@ def _independent(
 
 
 def check_covariates(
-    spec: ModelSpec, y: FloatArray, denominator: FloatArray, columns: dict[str, FloatArray]
+    spec: ModelSpec,
+    y: FloatArray,
+    denominator: FloatArray,
+    columns: dict[str, FloatArray],
+    ones: FloatArray,
 ) -> tuple[ModelSpec, list[str]]:
     """Drop covariates that are linear combinations of those before them.
 
-    The constant counts as first. Returns the reduced specification and notes.
+    The constant, ``ones`` (N,), counts as first. Returns the reduced specification and notes.
     """
-    n = len(y)
     links = [LINK_BY_NAME[response.link] for response in spec.responses]
     # The thresholds of a single ordinal response take the place of a constant.
     level = spec.constant or (len(links) == 1 and links[0].ordinal)
-    kept, notes = _independent({name: columns[name] for name in spec.covariates}, n, level)
+    covariates = {name: columns[name] for name in spec.covariates}
+    kept, notes = _independent(covariates, ones if level else None)
     spec = replace(spec, covariates=tuple(kept))
     binary = FAMILY_BY_NAME[spec.response.family].domain is Domain.PROPORTION
     if binary and len(links) == 1 and not (links[0].ordinal or links[0].nominal):

@@ -16,7 +16,7 @@ from libc.string cimport memcpy
 
 from block cimport BINOMIAL, LINKS, LOGIT
 from lanes cimport (
-    LANES, WHOLE, In, Out, add_scaled, exponentials, largest, scale, subtract_logarithms,
+    LANES, WHOLE, WIDEST, In, Out, add_scaled, exponentials, largest, scale, subtract_logarithms,
 )
 from model cimport CHUNK, Index, Level, Model, Work
 from predictor cimport on_path
@@ -97,19 +97,19 @@ cdef inline void fill_row_odds(
     """Odds of rows begin..end of a block without latent variables, against their responses."""
     cdef Index i, lane
     cdef double x
-    cdef double most[8]
-    for lane in range(8):
+    cdef double most[WIDEST]
+    for lane in range(WIDEST):
         most[lane] = 0.0
     i = 0
     while i < end - begin:
-        for lane in range(8 if i + 8 <= end - begin else end - begin - i):
+        for lane in range(WIDEST if i + WIDEST <= end - begin else end - begin - i):
             # Without a branch, which could not be predicted: y is 0 or 1.
             w.odds[i + lane] = (1.0 - 2.0 * g.y[begin + i + lane]) * w.base[i + lane]
             x = fabs(w.base[i + lane])
             most[lane] = x if x > most[lane] else most[lane]
-        i += 8
+        i += WIDEST
     w.most = 0.0
-    for lane in range(8):
+    for lane in range(WIDEST):
         w.most = most[lane] if most[lane] > w.most else w.most
     if w.most <= FARTHEST:
         for i in range(end - begin):
@@ -216,7 +216,7 @@ cdef inline void multiply_rows(
 ) noexcept nogil:
     """Multiply by 1 + odds of several rows, keeping a vector of products at hand."""
     cdef Index q, i, lane
-    cdef double x[8]
+    cdef double x[WIDEST]
     cdef const double *factor
     n = WHOLE(n)
     q = 0

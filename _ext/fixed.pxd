@@ -9,6 +9,7 @@ from block cimport Block
 from density cimport density_block
 from model cimport CHUNK, Index, Model, Work, packed
 from moments cimport expand_auxiliary
+from rows cimport place_block
 from scores cimport clear_auxiliary
 
 
@@ -48,12 +49,10 @@ cdef inline double evaluate_fixed(
     const Model *g, Work *w, Index begin, Index end, double weight, double *score, double *hessian
 ) noexcept nogil:
     """Log likelihood of rows begin..end; adds to the score and the Hessian's lower triangle."""
-    cdef Index start = begin, stop, i, t, s, c
+    cdef Index start = begin, stop, i
     cdef long long z
     cdef double value = 0.0, nu
     cdef Block block
-    for c in range(3):
-        block.aux[c] = NULL
     block.n_nodes = 1
     block.n_parts = 0
     block.nu = w.nu
@@ -68,19 +67,7 @@ cdef inline double evaluate_fixed(
                 nu += g.value[z] * g.coefficient[g.column[z]]
             w.nu[stop - start] = nu
             stop += 1
-        block.n_rows = stop - start
-        block.y = g.y + start
-        block.denominator = g.denominator + start
-        block.constant = g.constant + start
-        block.gamma_terms = g.gamma_terms + 3 * start if g.gamma_terms != NULL else NULL
-        block.entry_start = g.entry_start + start
-        for t in range(g.n_channels):
-            c = g.channel[t]
-            block.aux[c] = g.aux[c] + start
-            block.fa[c] = w.fa[c]
-            block.fna[c] = w.fna[c]
-            for s in range(t + 1):
-                block.faa[packed(c) + g.channel[s]] = w.faa[packed(c) + g.channel[s]]
+        place_block(g, w, &block, start, stop, 0)
         if g.derivatives:
             clear_auxiliary(g, &block)
         density_block(g.kind[start], &block, g.derivatives)

@@ -26,6 +26,9 @@ cdef extern from *:
     ctypedef double *Out
     ctypedef const double *In
 
+cdef enum:
+    WIDEST = 8  # LANES is known only to the C compiler: arrays of lanes have room for the most
+
 
 cdef inline void add_scaled(Out out, double x, In f, Py_ssize_t n) noexcept nogil:
     cdef Py_ssize_t q
@@ -73,7 +76,7 @@ cdef inline double dot(In f, In g, Py_ssize_t n) noexcept nogil:
 cdef inline double largest(In f, Py_ssize_t n) noexcept nogil:
     """Largest of n values, lane by lane first: one after the other they would wait for another."""
     cdef Py_ssize_t q, lane, half
-    cdef double x[8]
+    cdef double x[WIDEST]
     for lane in range(LANES):
         x[lane] = f[lane]
     q = LANES

@@ -24,6 +24,29 @@ cdef inline Index run_end(const Model *g, Index start, Index end, Index step) no
     return stop
 
 
+cdef inline void place_block(
+    const Model *g, Work *w, Block *block, Index start, Index stop, Index local
+) noexcept nogil:
+    """Point a block to rows start..stop; derivatives in auxiliary predictors go to ``local``."""
+    cdef Index t, s, c, pair
+    block.n_rows = stop - start
+    block.y = g.y + start
+    block.denominator = g.denominator + start
+    block.constant = g.constant + start
+    block.gamma_terms = g.gamma_terms + 3 * start if g.gamma_terms != NULL else NULL
+    block.entry_start = g.entry_start + start
+    for c in range(3):
+        block.aux[c] = NULL
+    for t in range(g.n_channels):
+        c = g.channel[t]
+        block.aux[c] = g.aux[c] + start
+        block.fa[c] = w.fa[c] + local
+        block.fna[c] = w.fna[c] + local
+        for s in range(t + 1):
+            pair = packed(c) + g.channel[s]
+            block.faa[pair] = w.faa[pair] + local
+
+
 cdef inline void evaluate_rows(
     const Model *g, Work *w, Index unit, Index top_row
 ) noexcept nogil:
@@ -35,14 +58,12 @@ cdef inline void evaluate_rows(
     cdef const Level *lev = &g.level[2]
     cdef Index R = lev.places, begin = lev.first[unit], end = lev.first[unit + 1]
     cdef Index step = CHUNK // R if R < CHUNK else 1
-    cdef Index start = begin, stop, i, q, t, s, c, local, entry
+    cdef Index start = begin, stop, i, q, t, local, entry
     cdef double weight
     cdef Block block
     if g.bernoulli != NULL and g.bernoulli[unit] and R <= CHUNK:
         bernoulli_rows(g, w, unit, top_row)
         return
-    for c in range(3):
-        block.aux[c] = NULL
     block.n_nodes = R
     block.n_parts = g.n_parts
     block.nu = w.nu
@@ -53,25 +74,13 @@ cdef inline void evaluate_rows(
         fill_predictors(g, w, start, stop, top_row)
         local = (start - begin) * R
         entry = (g.entry_start[start] - g.entry_start[begin]) * R
-        block.n_rows = stop - start
-        block.y = g.y + start
-        block.denominator = g.denominator + start
-        block.constant = g.constant + start
-        block.gamma_terms = g.gamma_terms + 3 * start if g.gamma_terms != NULL else NULL
-        block.entry_start = g.entry_start + start
+        place_block(g, w, &block, start, stop, local)
         if g.part != NULL:
             block.kind = g.kind + start
             block.part = g.part + start
             block.portion = g.portion + start * g.n_parts
             block.part_weight = g.part_weight + start
         block.f2 = w.f2 + entry
-        for t in range(g.n_channels):
-            c = g.channel[t]
-            block.aux[c] = g.aux[c] + start
-            block.fa[c] = w.fa[c] + local
-            block.fna[c] = w.fna[c] + local
-            for s in range(t + 1):
-                block.faa[packed(c) + g.channel[s]] = w.faa[packed(c) + g.channel[s]] + local
         if g.derivatives:
             clear_auxiliary(g, &block)
         density_block(g.kind[start], &block, g.derivatives)

@@ -72,9 +72,10 @@ def estimation_rows(spec: ModelSpec, dataset: Dataset) -> tuple[IndexArray, list
     """Return positions of the rows in the sample, and notes on rows left out."""
     selected = np.asarray(sample_mask(dataset, spec.sample), dtype=bool)
     if not selected.any():
-        raise NoObservations(
-            "no observations", hint="the if or in qualifier selects no row of the data"
-        )
+        hint = "the if or in qualifier selects no row of the data"
+        if not selected.size:
+            hint = "the data hold no rows"
+        raise NoObservations("no observations", hint=hint)
     usable = selected.copy()
     notes: list[str] = []
     reasons: dict[str, int] = {}

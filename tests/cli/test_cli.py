@@ -217,6 +217,14 @@ def test_errors_of_files_and_options(data, saved, arguments, message, code):
     assert result.stderr.endswith(f"r({code});\n")
 
 
+def test_data_without_rows_are_not_blamed_on_a_qualifier(tmp_path):
+    header = tmp_path / "header.csv"
+    header.write_text("y,x,id\n")
+    result = run("fit", str(header), "y x, i(id)")
+    assert result.exit_code == 1
+    assert result.stderr == "no observations\n(the data hold no rows)\nr(2000);\n"
+
+
 def test_results_before_an_error_are_printed(data):
     result = run("fit", data, f"{MODEL}; gllamm y nothing, i(id)")
     assert result.exit_code == 1

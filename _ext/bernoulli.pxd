@@ -18,7 +18,7 @@ from block cimport BINOMIAL, LINKS, LOGIT
 from lanes cimport (
     LANES, WHOLE, WIDEST, In, Out, add_scaled, exponentials, largest, scale, subtract_logarithms,
 )
-from model cimport CHUNK, Index, Level, Model, Work
+from model cimport CHUNK, Index, Level, Model, Row, Work, is_dense, row_of
 from predictor cimport on_path
 from scores cimport accumulate_dense, accumulate_plain
 
@@ -48,21 +48,21 @@ cdef inline unsigned char compare_rows(
     ``concern`` says of each column whether latent variables of the unit itself (1) or of the
     levels above (2) have coefficients for it.
     """
-    cdef long long z = g.row_start[i], y = g.row_start[j], last_z = g.row_start[i + 1]
-    cdef long long last_y = g.row_start[j + 1]
+    cdef Row a = row_of(g, i), b = row_of(g, j)
+    cdef Index z = 0, y = 0
     cdef unsigned char different = 0
-    while z < last_z or y < last_y:
-        if z < last_z and y < last_y and g.column[z] == g.column[y]:
-            if g.value[z] != g.value[y]:
-                different |= concern[g.column[z]]
+    while z < a.n or y < b.n:
+        if z < a.n and y < b.n and a.column[z] == b.column[y]:
+            if a.value[z] != b.value[y]:
+                different |= concern[a.column[z]]
             z += 1
             y += 1
-        elif y == last_y or (z < last_z and g.column[z] < g.column[y]):
+        elif y == b.n or (z < a.n and a.column[z] < b.column[y]):
             # A column that the other row lacks is zero there.
-            different |= concern[g.column[z]] if g.value[z] != 0.0 else 0
+            different |= concern[a.column[z]] if a.value[z] != 0.0 else 0
             z += 1
         else:
-            different |= concern[g.column[y]] if g.value[y] != 0.0 else 0
+            different |= concern[b.column[y]] if b.value[y] != 0.0 else 0
             y += 1
     if different & 1:
         return BINARY
@@ -280,7 +280,7 @@ cdef inline bint separable_rows(
         multiply_derivatives(
             product, f1, f2, odds[i - begin], up + <Index>g.y[i] * R, 1.0 - 2.0 * g.y[i], R
         )
-        if not (g.dense and g.by_columns):
+        if not (is_dense(g) and g.by_columns):
             accumulate_plain(g, w, i, f1, f2)
             stop = i + 1
         elif i + 1 == end or i + 1 - stop == at_once:

@@ -48,7 +48,7 @@ cdef struct Block:
     const double *constant      # normalising constant that depends on y only
     const double *aux[3]        # log scale, lower and upper threshold; NULL if unused
     const double *gamma_terms   # (n_rows, 3): lnGamma(k), psi(k), psi'(k); k = exp(-2 zeta)
-    const long long *entry_start    # (n_rows + 1), absolute; nominal rows form groups
+    const long long *entry_start    # (n_rows + 1), absolute: nominal rows form groups; NULL without
     const double *nu            # (n_rows, n_nodes)
     # Composite links: rows form groups; row r has the likelihood of composite
     # part[r] (0: none), whose mean is the sum of portion[s, part - 1] * mean of row s.

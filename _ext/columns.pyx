@@ -22,88 +22,128 @@ def compress(list columns, Py_ssize_t n, int threads):
 
     Parameters
     ----------
-    columns : list of (n,) float64
+    columns : list of (n,) float64, or None for a column of ones
     n : int
     threads : int
 
     Returns
     -------
     start : (n + 1,) int64
-        Values of row i are ``start[i]:start[i + 1]``.
+        Values of row i are ``start[i]:start[i + 1]``. None if each row keeps all of them.
     number : int32
-        Their columns, ascending in a row.
+        Their columns, ascending in a row; empty if each row keeps all of them.
     value : float64
     """
     cdef Py_ssize_t width = len(columns), c, i, p, pieces = (n + PIECE - 1) // PIECE
-    cdef long long at, found
+    cdef long long at, found = 0
     cdef const double[::1] column
+    cdef long long[::1] start
+    cdef long long[::1] counts = np.zeros(max(1, pieces), dtype=np.int64)
+    cdef int[::1] number
+    cdef double[::1] value
     cdef const double **x = <const double **>malloc(max(1, width) * sizeof(double *))
     if x == NULL:
         raise MemoryError
-    start_ = np.empty(n + 1, dtype=np.int64)
-    cdef long long[::1] start = start_
-    cdef int[::1] number
-    cdef double[::1] value
     try:
         for c in range(width):
+            x[c] = NULL
+            if columns[c] is None:
+                continue
             column = columns[c]
             if column.shape[0] != n:
                 raise ValueError("columns differ in length")
             x[c] = &column[0]
         with nogil:
             for p in prange(pieces, num_threads=threads, schedule="static"):
-                count(x, width, p * PIECE, min(n, (p + 1) * PIECE), &start[1])
+                counts[p] = count(x, width, p * PIECE, min(n, (p + 1) * PIECE))
+        for p in range(pieces):
+            found += counts[p]
+        dense = 2 * found >= n * width
+        start_ = None if dense else np.empty(n + 1, dtype=np.int64)
+        number_ = np.empty(0 if dense else found, dtype=np.int32)
+        value_ = np.empty(n * width if dense else found)
+        if not len(value_) and dense:
+            return start_, number_, value_
+        value = value_
+        if dense:
+            with nogil:
+                for p in prange(pieces, num_threads=threads, schedule="static"):
+                    copy(x, width, p * PIECE, min(n, (p + 1) * PIECE), &value[0])
+            return start_, number_, value_
+        start = start_
+        with nogil:
+            for p in prange(pieces, num_threads=threads, schedule="static"):
+                count_rows(x, width, p * PIECE, min(n, (p + 1) * PIECE), &start[1])
             start[0] = 0
             at = 0
             for i in range(1, n + 1):
                 at += start[i]
-            if 2 * at >= n * width:
-                for i in range(1, n + 1):
-                    start[i] = width
-            at = 0
-            for i in range(1, n + 1):
-                at += start[i]
                 start[i] = at
-        found = start[n]
-        number_, value_ = np.empty(found, dtype=np.int32), np.empty(found)
         if found == 0:
             return start_, number_, value_
-        number, value = number_, value_
+        number = number_
         with nogil:
             for p in prange(pieces, num_threads=threads, schedule="static"):
                 fill(
-                    x, width, p * PIECE, min(n, (p + 1) * PIECE), found == n * width,
-                    &start[0], &number[0], &value[0],
+                    x, width, p * PIECE, min(n, (p + 1) * PIECE), &start[0], &number[0], &value[0]
                 )
     finally:
         free(x)
     return start_, number_, value_
 
 
-cdef inline void count(
-    const double **x, Py_ssize_t width, Py_ssize_t begin, Py_ssize_t end, long long *size
+cdef inline long long count(
+    const double **x, Py_ssize_t width, Py_ssize_t begin, Py_ssize_t end
 ) noexcept nogil:
     """Number of nonzero values in rows begin..end."""
+    cdef Py_ssize_t c, i
+    cdef long long found = 0
+    for c in range(width):
+        if x[c] == NULL:
+            found += end - begin
+            continue
+        for i in range(begin, end):
+            found += x[c][i] != 0.0
+    return found
+
+
+cdef inline void copy(
+    const double **x, Py_ssize_t width, Py_ssize_t begin, Py_ssize_t end, double *value
+) noexcept nogil:
+    """Write all values of rows begin..end, (rows, width)."""
+    cdef Py_ssize_t c, i
+    for i in range(begin, end):
+        for c in range(width):
+            value[i * width + c] = 1.0 if x[c] == NULL else x[c][i]
+
+
+cdef inline void count_rows(
+    const double **x, Py_ssize_t width, Py_ssize_t begin, Py_ssize_t end, long long *size
+) noexcept nogil:
+    """Number of nonzero values in each of the rows begin..end."""
     cdef Py_ssize_t c, i
     for i in range(begin, end):
         size[i] = 0
     for c in range(width):
         for i in range(begin, end):
-            size[i] += x[c][i] != 0.0
+            size[i] += x[c] == NULL or x[c][i] != 0.0
 
 
 cdef inline void fill(
-    const double **x, Py_ssize_t width, Py_ssize_t begin, Py_ssize_t end, bint dense,
+    const double **x, Py_ssize_t width, Py_ssize_t begin, Py_ssize_t end,
     const long long *start, int *number, double *value
 ) noexcept nogil:
+    """Write the nonzero values of rows begin..end and their columns."""
     cdef Py_ssize_t c, i
     cdef long long at
+    cdef double each
     for i in range(begin, end):
         at = start[i]
         for c in range(width):
-            if dense or x[c][i] != 0.0:
+            each = 1.0 if x[c] == NULL else x[c][i]
+            if each != 0.0:
                 number[at] = c
-                value[at] = x[c][i]
+                value[at] = each
                 at = at + 1
 
 

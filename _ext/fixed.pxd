@@ -7,7 +7,7 @@ sums over rows need no posterior weights. Each column has a single coefficient.
 
 from block cimport Block
 from density cimport density_block
-from model cimport CHUNK, Index, Model, Work, packed
+from model cimport CHUNK, Index, Model, Row, Work, packed, row_of
 from moments cimport expand_auxiliary
 from rows cimport place_block
 from scores cimport clear_auxiliary
@@ -17,18 +17,19 @@ cdef inline void derivatives_of_row(
     const Model *g, Work *w, Index i, Index local, double weight, double *score, double *hessian
 ) noexcept nogil:
     """Add a row's derivatives, which stand at ``local``, to score and Hessian."""
-    cdef Index K = g.n_parameters, t, s, c
-    cdef long long z, y
-    cdef double first = weight * w.f1[local], second = weight * w.f2[local], x
+    cdef Index K = g.n_parameters, t, s, c, z, y
+    cdef long long a
+    cdef Row x = row_of(g, i)
+    cdef double first = weight * w.f1[local], second = weight * w.f2[local], factor
     cdef double moment[16]
     cdef double *row
-    for z in range(g.row_start[i], g.row_start[i + 1]):
-        score[g.column[z]] += first * g.value[z]
-        x = second * g.value[z]
-        row = hessian + g.column[z] * K
-        for y in range(g.row_start[i], z + 1):
+    for z in range(x.n):
+        score[x.column[z]] += first * x.value[z]
+        factor = second * x.value[z]
+        row = hessian + x.column[z] * K
+        for y in range(z + 1):
             # Column numbers ascend in a row.
-            row[g.column[y]] += x * g.value[y]
+            row[x.column[y]] += factor * x.value[y]
     for t in range(g.n_channels):
         c = g.channel[t]
         moment[t] = weight * w.fna[c][local]
@@ -36,11 +37,11 @@ cdef inline void derivatives_of_row(
             moment[g.n_channels + packed(t) + s] = (
                 weight * w.faa[packed(c) + g.channel[s]][local]
             )
-        x = weight * w.fa[c][local]
-        for z in range(g.aux_start[c][i], g.aux_start[c][i + 1]):
-            score[g.n_pairs + g.aux_column[c][z]] += x * g.aux_value[c][z]
+        factor = weight * w.fa[c][local]
+        for a in range(g.aux_start[c][i], g.aux_start[c][i + 1]):
+            score[g.n_pairs + g.aux_column[c][a]] += factor * g.aux_value[c][a]
         if g.first_derivatives != NULL:
-            g.first_derivatives[i * g.n_channels + t] = x
+            g.first_derivatives[i * g.n_channels + t] = factor
     if g.n_channels:
         expand_auxiliary(g, i, moment, hessian)
 
@@ -49,9 +50,9 @@ cdef inline double evaluate_fixed(
     const Model *g, Work *w, Index begin, Index end, double weight, double *score, double *hessian
 ) noexcept nogil:
     """Log likelihood of rows begin..end; adds to the score and the Hessian's lower triangle."""
-    cdef Index start = begin, stop, i
-    cdef long long z
+    cdef Index start = begin, stop, i, z
     cdef double value = 0.0, nu
+    cdef Row x
     cdef Block block
     block.n_nodes = 1
     block.n_parts = 0
@@ -63,8 +64,9 @@ cdef inline double evaluate_fixed(
         stop = start
         while stop < end and stop < start + CHUNK and g.kind[stop] == g.kind[start]:
             nu = g.offset[stop]
-            for z in range(g.row_start[stop], g.row_start[stop + 1]):
-                nu += g.value[z] * g.coefficient[g.column[z]]
+            x = row_of(g, stop)
+            for z in range(x.n):
+                nu += x.value[z] * g.coefficient[x.column[z]]
             w.nu[stop - start] = nu
             stop += 1
         place_block(g, w, &block, start, stop, 0)

@@ -25,8 +25,8 @@ from block cimport (
 from integrate cimport add_gathered, evaluate_cluster, evaluate_fixed_unit, prepare_rows
 from lanes cimport LANES
 from model cimport (
-    APART, CHANNELS, LOG_SCALE, LONG, LOWER, MAX_LEVELS, UPPER, Index, Model, Work, first_below,
-    largest_unit, lay_out, moment_size, packed,
+    APART, CHANNELS, LOG_SCALE, LONG, LOWER, MAX_LEVELS, UPPER, Index, Model, Row, Work,
+    first_below, is_dense, largest_unit, lay_out, moment_size, packed, row_of,
 )
 from moments cimport expand_columns
 from posterior cimport n_combinations, weigh_cluster
@@ -73,10 +73,13 @@ cdef class Kernel:
         Family and link of each row; rows of one kind should be adjacent.
     y, denominator, constant, row_weight, offset : (N,) float64
         ``constant`` is the part of the log density that depends on y only.
-    row_start : (N + 1,) int64; column : int32; value : float64
-        Design columns, compressed by rows; column numbers ascend in a row.
-    entry_start : (N + 1,) int64
-        Entries of each row: 1, or its place in its choice set.
+    kinds : sequence of int
+        Kinds of rows that occur.
+    row_start : (N + 1,) int64, column : int32, value : float64
+        Design columns, compressed by rows; column numbers ascend in a row. If ``row_start``
+        is None, values are (N, C), all columns of each row.
+    entry_start : (N + 1,) int64, or None
+        Entries of each row: its place in its choice set; without choice sets each has 1.
     pair_start : (C + 1,) int64; pair_latent : (P,) int32
         Latent variable (0: none) of each coefficient, sorted by column.
     auxiliary : sequence of (channel, start, column)
@@ -96,8 +99,6 @@ cdef class Kernel:
         Columns that are known to be the same in all rows.
     threads : int
         For looking at the rows here; ``evaluate`` has its own.
-    like : Kernel, optional
-        Of the same rows and units, with other nodes: what is known of units is taken from it.
     """
 
     cdef Model model
@@ -110,50 +111,59 @@ cdef class Kernel:
         self, const int[::1] kind,
         const double[::1] y, const double[::1] denominator, const double[::1] constant,
         const double[::1] row_weight, const double[::1] offset,
-        const long long[::1] row_start, const int[::1] column, const double[::1] value,
+        kinds, const long long[::1] row_start, const int[::1] column, const double[::1] value,
         const long long[::1] entry_start,
         const long long[::1] pair_start, const int[::1] pair_latent,
         auxiliary, int n_aux, levels, const long long[::1] blocks, composite=None,
-        bint product_form=True, constant_columns=(), int threads=1, Kernel like=None,
+        bint product_form=True, constant_columns=(), int threads=1,
     ):
         cdef Model *g = &self.model
         cdef Index n = y.shape[0], below = 0, i
         cdef int channel
         cdef const long long[::1] first
         cdef const int[::1] aux_column
+        cdef const int[::1] every_column
         cdef const double[::1] weight
-        cdef const double[:, ::1] node
         for length in [kind.shape[0], denominator.shape[0], constant.shape[0],
-                       row_weight.shape[0], offset.shape[0], entry_start.shape[0] - 1]:
+                       row_weight.shape[0], offset.shape[0]]:
             if length != n:
                 raise ValueError("row arrays differ in length")
-        if row_start.shape[0] != n + 1 or row_start[n] != value.shape[0]:
+        g.n_columns = pair_start.shape[0] - 1
+        if row_start is None:
+            if value.shape[0] != n * g.n_columns:
+                raise ValueError("design columns do not fit the rows")
+        elif row_start.shape[0] != n + 1 or row_start[n] != value.shape[0]:
             raise ValueError("design columns do not fit the rows")
+        if entry_start is not None and entry_start.shape[0] != n + 1:
+            raise ValueError("entries do not fit the rows")
         if len(levels) + 2 > MAX_LEVELS:
             raise ValueError("too many levels")
         self.keep = [kind, y, denominator, constant, row_weight, offset, row_start, column, value,
                      entry_start, pair_start, pair_latent]
         self.blocks = blocks
         g.kind = &kind[0]
-        kinds = np.asarray(kind)
-        lowest, highest = kinds.min(), kinds.max()
-        g.mixed = lowest != highest
+        g.mixed = len(kinds) > 1
         g.n_rows = n
         g.y = &y[0]
         g.denominator = &denominator[0]
         g.constant = &constant[0]
         g.row_weight = &row_weight[0]
         g.offset = &offset[0]
-        g.row_start = &row_start[0]
-        g.column = &column[0] if column.shape[0] else NULL
+        if row_start is None:
+            every_column = np.arange(max(1, g.n_columns), dtype=np.int32)
+            self.keep.append(every_column)
+            g.every_column = &every_column[0]
+        else:
+            g.row_start = &row_start[0]
+            g.column = &column[0] if column.shape[0] else NULL
         g.value = &value[0] if value.shape[0] else NULL
-        g.entry_start = &entry_start[0]
-        for i in range(n):
-            if entry_start[i + 1] - entry_start[i] > g.largest_group:
-                g.largest_group = entry_start[i + 1] - entry_start[i]
-        g.n_columns = pair_start.shape[0] - 1
+        g.largest_group = 1
+        if entry_start is not None:
+            g.entry_start = &entry_start[0]
+            for i in range(n):
+                if entry_start[i + 1] - entry_start[i] > g.largest_group:
+                    g.largest_group = entry_start[i + 1] - entry_start[i]
         g.n_pairs = pair_latent.shape[0]
-        g.dense = row_start[n] == n * g.n_columns
         if pair_start[g.n_columns] != g.n_pairs:
             raise ValueError("pairs do not fit the columns")
         g.pair_start = &pair_start[0]
@@ -178,35 +188,34 @@ cdef class Kernel:
             g.channel[i] = channel
             g.aux_start[channel] = &first[0]
             g.aux_column[channel] = &aux_column[0] if aux_column.shape[0] else NULL
-        for code in np.flatnonzero(np.bincount(kinds)) if g.mixed else kinds[:1]:
+        for code in kinds:
             for channel in needed_channels(code):
                 if g.aux_start[channel] == NULL:
                     raise ValueError(f"rows of kind {code} need auxiliary predictor {channel}")
+            if entry_start is None and code // LINKS % COMPOSITE == NOMINAL:
+                raise ValueError("nominal rows need the entries of their choice sets")
+            if composite is None and code >= COMPOSITE * LINKS:
+                raise ValueError("composite rows need the parts of their composites")
         if composite is not None:
             self.set_composite(composite[0], composite[1], composite[2])
-        elif highest >= COMPOSITE * LINKS:
-            raise ValueError("composite rows need the parts of their composites")
         g.n_aux = n_aux
         g.n_parameters = g.n_pairs + n_aux
         g.n_levels = len(levels) + 1
         for i, (first_, weight_, node_, n_odds) in enumerate(levels):
             first = first_
             weight = weight_
-            node = node_
             if first.shape[0] != weight.shape[0] + 1:
                 raise ValueError(f"arrays of level {i + 2} differ in length")
-            self.keep.extend([first, weight, node])
+            self.keep.extend([first, weight])
             g.level[i + 2].n_units = weight.shape[0]
             g.level[i + 2].first = &first[0]
             g.level[i + 2].weight = &weight[0]
-            g.level[i + 2].n_nodes = node.shape[0]
-            g.level[i + 2].n_latent = node.shape[1]
-            g.level[i + 2].node = &node[0, 0] if node.shape[1] else NULL
+            g.level[i + 2].n_latent = node_.shape[1]
             g.level[i + 2].below = below
             g.level[i + 2].n_odds = n_odds
             g.level[i + 2].odds = g.n_parameters
             g.n_parameters += n_odds
-            below += node.shape[1]
+            below += node_.shape[1]
         g.n_latent = below
         if first_below(g, g.n_levels, g.level[g.n_levels].n_units, 1) != n:
             raise ValueError("clusters do not cover the rows")
@@ -214,7 +223,7 @@ cdef class Kernel:
             for below in range(i):
                 g.largest[i][below] = largest_unit(g, i, below)
         g.fixed = (
-            g.n_levels == 2 and g.n_latent == 0 and g.level[2].n_nodes == 1
+            g.n_levels == 2 and g.n_latent == 0 and len(levels[0][2]) == 1
             and g.largest_group == 1 and composite is None
             and g.n_pairs == g.n_columns
         )
@@ -222,13 +231,42 @@ cdef class Kernel:
             n = first_below(g, g.n_levels, blocks[i + 1], 1)
             n -= first_below(g, g.n_levels, blocks[i], 1)
             g.largest_block = n if n > g.largest_block else g.largest_block
-        self.set_places(np.asarray(levels[0][2]))
+        self.set_nodes([node for _, _, node, _ in levels])
         self.set_column_pairs()
-        if like is not None and like.model.n_rows == n and not g.fixed:
-            self.keep.append(like)
-            g.bernoulli = like.model.bernoulli
-        elif product_form and composite is None and not g.fixed:
+        if product_form and composite is None and not g.fixed:
             self.set_bernoulli(constant_columns, threads)
+
+    def with_nodes(self, nodes):
+        """Return a kernel of the same rows, units and coefficients.
+
+        Parameters
+        ----------
+        nodes : sequence of (nodes, latent variables of the level)
+            Of each level, lowest first.
+        """
+        cdef Kernel other = Kernel.__new__(Kernel)
+        other.model = self.model
+        other.blocks = self.blocks
+        # Filled at each evaluation.
+        other.fixed_coefficient = np.zeros(self.fixed_coefficient.shape[0])
+        other.model.fixed_coefficient = &other.fixed_coefficient[0]
+        other.keep = [self]
+        other.set_nodes(nodes)
+        return other
+
+    cdef set_nodes(self, nodes):
+        """Point the levels at their nodes."""
+        cdef Model *g = &self.model
+        cdef const double[:, ::1] node
+        cdef Index t
+        for t, node_ in enumerate(nodes, start=2):
+            node = node_
+            if node.shape[1] != g.level[t].n_latent:
+                raise ValueError(f"nodes of level {t} do not fit its latent variables")
+            self.keep.append(node)
+            g.level[t].n_nodes = node.shape[0]
+            g.level[t].node = &node[0, 0] if node.shape[1] else NULL
+        self.set_places(np.asarray(nodes[0]))
 
     cdef set_places(self, node):
         """Lay the nodes of level 2 out in whole vectors; see ``Level``."""
@@ -255,21 +293,25 @@ cdef class Kernel:
         """
         cdef Model *g = &self.model
         cdef Index i, size = packed(g.n_latent + 1), n_pairs = packed(g.n_columns)
-        cdef Index met = 0, number = 0, seen = 0
-        cdef long long z, y
+        cdef Index met = 0, number = 0, seen = 0, z, y
+        cdef Row x
         cdef int[::1] column_pair
         if g.n_levels > 2 or g.largest_group > 1 or g.fixed or not 0 < g.n_columns <= 256:
             return
-        column_pair = np.full(n_pairs, -1, dtype=np.int32)
-        with nogil:
-            for i in range(g.n_rows):
-                met += packed(g.row_start[i + 1] - g.row_start[i])
-                # As a rule a few rows show all pairs.
-                if seen < n_pairs:
-                    for z in range(g.row_start[i], g.row_start[i + 1]):
-                        for y in range(g.row_start[i], z + 1):
-                            seen += column_pair[packed(g.column[z]) + g.column[y]] < 0
-                            column_pair[packed(g.column[z]) + g.column[y]] = 0
+        column_pair = np.full(n_pairs, 0 if is_dense(g) else -1, dtype=np.int32)
+        if is_dense(g):
+            met = g.n_rows * n_pairs
+        else:
+            with nogil:
+                for i in range(g.n_rows):
+                    x = row_of(g, i)
+                    met += packed(x.n)
+                    # As a rule a few rows show all pairs.
+                    if seen < n_pairs:
+                        for z in range(x.n):
+                            for y in range(z + 1):
+                                seen += column_pair[packed(x.column[z]) + x.column[y]] < 0
+                                column_pair[packed(x.column[z]) + x.column[y]] = 0
         for i in range(n_pairs):
             if column_pair[i] == 0:
                 column_pair[i] = number

@@ -74,10 +74,12 @@ cdef struct Model:
     const double *offset
     const double *gamma_terms
     bint fixed              # no latent variables and one level: see fixed.pxd
-    const long long *row_start    # CSR of the design columns
+    # Design columns, compressed by rows. NULL without: every row has all columns.
+    const long long *row_start    # (n_rows + 1)
     const int *column
     const double *value
-    const long long *entry_start  # (n_rows + 1)
+    const int *every_column       # 0, 1, ..., n_columns - 1
+    const long long *entry_start  # (n_rows + 1); NULL if each row is one entry
     # Composite links, see composite.pxd; NULL without.
     Index n_parts
     const int *part
@@ -94,7 +96,6 @@ cdef struct Model:
     const long long *latent_start
     # Second derivatives summed over rows by pairs of columns, see moments.pxd; else by rows.
     bint by_columns
-    bint dense              # every row has all columns: value is (n_rows, n_columns)
     Index n_column_pairs    # pairs of columns that are nonzero in the same row
     const int *column_pair  # number of such a pair, packed by columns
     # Auxiliary predictors in use: n_channels of them.
@@ -178,6 +179,36 @@ cdef inline Index column_moments_size(const Model *g) noexcept nogil:
     return g.n_column_pairs * size * LANES if g.by_columns else packed(g.n_columns) * size
 
 
+cdef struct Row:
+    # What design columns a row has, ascending, and their values.
+    Index n
+    const int *column
+    const double *value
+
+
+cdef inline bint is_dense(const Model *g) noexcept nogil:
+    """Whether every row has all columns, so that values are (n_rows, n_columns)."""
+    return g.row_start == NULL
+
+
+cdef inline Row row_of(const Model *g, Index i) noexcept nogil:
+    cdef Row row
+    if is_dense(g):
+        row.n = g.n_columns
+        row.column = g.every_column
+        row.value = g.value + i * g.n_columns
+    else:
+        row.n = g.row_start[i + 1] - g.row_start[i]
+        row.column = g.column + g.row_start[i]
+        row.value = g.value + g.row_start[i]
+    return row
+
+
+cdef inline Index entry_of(const Model *g, Index i) noexcept nogil:
+    """First entry of a row, or the number of entries of all rows before it."""
+    return i if g.entry_start == NULL else g.entry_start[i]
+
+
 cdef inline Index first_below(const Model *g, Index level, Index unit, Index target) noexcept nogil:
     """First unit of level ``target`` (1 for rows) inside a unit of ``level``."""
     while level > target:
@@ -188,7 +219,7 @@ cdef inline Index first_below(const Model *g, Index level, Index unit, Index tar
 
 cdef inline Index first_entry(const Model *g, Index level, Index unit) noexcept nogil:
     """First entry inside a unit of ``level``."""
-    return g.entry_start[first_below(g, level, unit, 1)]
+    return entry_of(g, first_below(g, level, unit, 1))
 
 
 cdef inline Index largest_unit(const Model *g, Index level, Index target) noexcept nogil:

@@ -18,8 +18,8 @@ from libc.string cimport memset
 
 from lanes cimport LANES, add_product, dot, multiply, multiply_by, scale
 from model cimport (
-    Index, Level, Model, Work, column_moments_size, dims, entry_size, first_below, moment_size,
-    packed,
+    Index, Level, Model, Row, Work, column_moments_size, dims, entry_of, entry_size, first_below,
+    moment_size, packed, row_of,
 )
 
 
@@ -88,7 +88,7 @@ cdef inline void moments_of_entries(
     cdef const Level *lev = &g.level[2]
     cdef Index R = lev.places, n2 = lev.n_latent, size = entry_size(g, 2)
     cdef Index begin = lev.first[unit], end = lev.first[unit + 1]
-    cdef Index first = g.entry_start[begin], n = g.entry_start[end] - first
+    cdef Index first = entry_of(g, begin), n = entry_of(g, end) - first
     cdef Index i, m, h, t, s, c, last
     cdef double *out = w.row_out[2]
     cdef double *pv = w.weighted
@@ -113,7 +113,7 @@ cdef inline void moments_of_entries(
         for t in range(g.n_channels):
             for i in range(end - begin):
                 # The last entry of a row is its own.
-                last = g.entry_start[begin + i + 1] - 1 - first
+                last = entry_of(g, begin + i + 1) - 1 - first
                 out[last * size + packed(n2 + 1) + t * (n2 + 1) + m] = dot(
                     pv, w.fna[g.channel[t]] + i * R, R
                 )
@@ -121,7 +121,7 @@ cdef inline void moments_of_entries(
         return
     scale(pv, weight, p, R)
     for i in range(end - begin):
-        last = g.entry_start[begin + i + 1] - 1 - first
+        last = entry_of(g, begin + i + 1) - 1 - first
         out = w.row_out[2] + last * size + packed(n2 + 1) + g.n_channels * (n2 + 1)
         for t in range(g.n_channels):
             c = g.channel[t]
@@ -220,17 +220,17 @@ cdef inline void add_column_moments(
     const Model *g, Work *w, Index i, const double *moment
 ) noexcept nogil:
     """Add E[f'' v v'] of a row to each pair of its columns, times their values."""
-    cdef Index size = packed(g.n_latent + 1), s
-    cdef long long z, y
-    cdef double x
+    cdef Index size = packed(g.n_latent + 1), s, z, y
+    cdef double product
     cdef double *out
-    for z in range(g.row_start[i], g.row_start[i + 1]):
-        for y in range(g.row_start[i], z + 1):
-            x = g.value[z] * g.value[y]
+    cdef Row x = row_of(g, i)
+    for z in range(x.n):
+        for y in range(z + 1):
+            product = x.value[z] * x.value[y]
             # Column numbers ascend in a row.
-            out = w.column_moments + (packed(g.column[z]) + g.column[y]) * size
+            out = w.column_moments + (packed(x.column[z]) + x.column[y]) * size
             for s in range(size):
-                out[s] += x * moment[s]
+                out[s] += product * moment[s]
 
 
 cdef inline void expand_columns(const Model *g, Work *w, double *hessian) noexcept nogil:
@@ -279,15 +279,18 @@ cdef inline void expand_pair(
     const Model *g, Index i, Index j, const double *moment, double *hessian
 ) noexcept nogil:
     """Add E[f_{nu_i nu_j} d nu_i d nu_j'] of two rows of a group and its transpose."""
-    cdef Index K = g.n_parameters, m, h
-    cdef long long z, y, k, l_
+    cdef Index K = g.n_parameters, m, h, z, y, c, d
+    cdef long long k, l_
     cdef double x
-    for z in range(g.row_start[i], g.row_start[i + 1]):
-        for y in range(g.row_start[j], g.row_start[j + 1]):
-            x = g.value[z] * g.value[y]
-            for k in range(g.pair_start[g.column[z]], g.pair_start[g.column[z] + 1]):
+    cdef Row a = row_of(g, i), b = row_of(g, j)
+    for z in range(a.n):
+        c = a.column[z]
+        for y in range(b.n):
+            d = b.column[y]
+            x = a.value[z] * b.value[y]
+            for k in range(g.pair_start[c], g.pair_start[c + 1]):
                 m = g.pair_latent[k]
-                for l_ in range(g.pair_start[g.column[y]], g.pair_start[g.column[y] + 1]):
+                for l_ in range(g.pair_start[d], g.pair_start[d + 1]):
                     h = g.pair_latent[l_]
                     if k == l_:
                         # (i, j) and (j, i) meet on the diagonal.
@@ -303,15 +306,16 @@ cdef inline void expand_auxiliary(
     const Model *g, Index i, const double *moment, double *hessian
 ) noexcept nogil:
     """Add the terms of a row's auxiliary predictors; ``moment`` starts at E[f_{nu a} v]."""
-    cdef Index K = g.n_parameters, width = g.n_latent + 1, t, s, c, d
-    cdef long long e, o, z, k
+    cdef Index K = g.n_parameters, width = g.n_latent + 1, t, s, c, d, z
+    cdef long long e, o, k
     cdef double x
+    cdef Row row = row_of(g, i)
     for t in range(g.n_channels):
         c = g.channel[t]
         for e in range(g.aux_start[c][i], g.aux_start[c][i + 1]):
-            for z in range(g.row_start[i], g.row_start[i + 1]):
-                x = g.aux_value[c][e] * g.value[z]
-                for k in range(g.pair_start[g.column[z]], g.pair_start[g.column[z] + 1]):
+            for z in range(row.n):
+                x = g.aux_value[c][e] * row.value[z]
+                for k in range(g.pair_start[row.column[z]], g.pair_start[row.column[z] + 1]):
                     hessian[(g.n_pairs + g.aux_column[c][e]) * K + k] += (
                         x * moment[t * width + g.pair_latent[k]]
                     )
@@ -341,18 +345,19 @@ cdef inline void expand_entries(
     each row where that is asked for.
     """
     cdef Index i, j, t, size = entry_size(g, g.n_levels), head = packed(g.n_latent + 1)
+    cdef Index first = entry_of(g, begin)
     cdef Index tail = head + g.n_channels * (g.n_latent + 1) + packed(g.n_channels)
     cdef long long e, last
     cdef const double *moment
     for i in range(begin, end):
-        last = g.entry_start[i + 1] - 1
-        for e in range(g.entry_start[i], last):
+        last = entry_of(g, i + 1) - 1
+        for e in range(entry_of(g, i), last):
             j = i - (last - e)
-            expand_pair(g, i, j, moments + (e - g.entry_start[begin]) * size, hessian)
+            expand_pair(g, i, j, moments + (e - first) * size, hessian)
         if not g.by_columns:
-            add_column_moments(g, w, i, moments + (last - g.entry_start[begin]) * size)
+            add_column_moments(g, w, i, moments + (last - first) * size)
         if g.n_channels:
-            moment = moments + (last - g.entry_start[begin]) * size
+            moment = moments + (last - first) * size
             expand_auxiliary(g, i, moment + head, hessian)
             if g.first_derivatives != NULL:
                 for t in range(g.n_channels):

@@ -2,52 +2,47 @@
 """Linear predictors of rows, affine in the latent variables."""
 
 from lanes cimport add_scaled
-from model cimport Index, Model, Work
+from model cimport Index, Model, Row, Work, is_dense, row_of
 
 
 cdef inline void constant_parts(
     const Model *g, Work *w, Index begin, Index end
 ) noexcept nogil:
     """Linear predictors of rows begin..end of a block at latent variables zero: ``w.base``."""
-    cdef Index i
-    cdef long long z, first = g.row_start[begin], last
-    cdef double x
-    cdef const double *row
-    if g.dense:
-        row = g.value + begin * g.n_columns
-        for i in range(begin, end):
-            x = g.offset[i]
-            for z in range(g.n_columns):
-                x += row[z] * g.fixed_coefficient[z]
-            w.base[i - begin] = x
-            row += g.n_columns
-        return
+    cdef Index i, z
+    cdef double total
+    cdef Row x
     for i in range(begin, end):
+        x = row_of(g, i)
         # Summed here and not in memory, where each sum would wait for the last to be stored.
-        x = g.offset[i]
-        last = g.row_start[i + 1]
-        for z in range(first, last):
-            x += g.value[z] * g.fixed_coefficient[g.column[z]]
-        w.base[i - begin] = x
-        first = last
+        total = g.offset[i]
+        if is_dense(g):
+            for z in range(g.n_columns):
+                total += x.value[z] * g.fixed_coefficient[z]
+        else:
+            for z in range(x.n):
+                total += x.value[z] * g.fixed_coefficient[x.column[z]]
+        w.base[i - begin] = total
 
 
 cdef inline void latent_coefficients(
     const Model *g, Work *w, Index begin, Index end, Index block_row
 ) noexcept nogil:
     """Coefficients of the latent variables in rows begin..end: ``w.linear``."""
-    cdef Index i, m
-    cdef long long z, k
+    cdef Index i, m, z
+    cdef long long k
     cdef double *a
+    cdef Row x
     for i in range(begin, end):
         a = w.linear + (i - block_row) * g.n_latent
         for m in range(g.n_latent):
             a[m] = 0.0
         # Latent variables count from 1.
         a -= 1
-        for z in range(g.row_start[i], g.row_start[i + 1]):
-            for k in range(g.latent_start[g.column[z]], g.pair_start[g.column[z] + 1]):
-                a[g.pair_latent[k]] += g.value[z] * g.coefficient[k]
+        x = row_of(g, i)
+        for z in range(x.n):
+            for k in range(g.latent_start[x.column[z]], g.pair_start[x.column[z] + 1]):
+                a[g.pair_latent[k]] += x.value[z] * g.coefficient[k]
 
 
 cdef inline double on_path(const Model *g, const Work *w, const double *a) noexcept nogil:

@@ -4,7 +4,7 @@
 from bernoulli cimport bernoulli_rows
 from block cimport COMPOSITE, LINKS, Block
 from density cimport density_block
-from model cimport CHUNK, Index, Level, Model, Work, packed
+from model cimport CHUNK, Index, Level, Model, Work, entry_of, packed
 from predictor cimport fill_predictors
 from scores cimport accumulate_row, clear_auxiliary
 
@@ -19,7 +19,7 @@ cdef inline Index run_end(const Model *g, Index start, Index end, Index step) no
     while stop < end and (
         g.kind[stop] == g.kind[start]
         or (g.kind[stop] >= composite and g.kind[start] >= composite)
-    ) and (stop < start + step or g.entry_start[stop + 1] - g.entry_start[stop] > 1):
+    ) and (stop < start + step or entry_of(g, stop + 1) - entry_of(g, stop) > 1):
         stop += 1
     return stop
 
@@ -34,7 +34,7 @@ cdef inline void place_block(
     block.denominator = g.denominator + start
     block.constant = g.constant + start
     block.gamma_terms = g.gamma_terms + 3 * start if g.gamma_terms != NULL else NULL
-    block.entry_start = g.entry_start + start
+    block.entry_start = g.entry_start + start if g.entry_start != NULL else NULL
     for c in range(3):
         block.aux[c] = NULL
     for t in range(g.n_channels):
@@ -73,7 +73,7 @@ cdef inline void evaluate_rows(
         stop = run_end(g, start, end, step)
         fill_predictors(g, w, start, stop, top_row)
         local = (start - begin) * R
-        entry = (g.entry_start[start] - g.entry_start[begin]) * R
+        entry = (entry_of(g, start) - entry_of(g, begin)) * R
         place_block(g, w, &block, start, stop, local)
         if g.part != NULL:
             block.kind = g.kind + start
@@ -90,5 +90,5 @@ cdef inline void evaluate_rows(
             for q in range(R):
                 w.log_posterior[2][q] += weight * w.f[t + q]
             if g.derivatives:
-                accumulate_row(g, w, i, i - begin, w.f1 + t, g.entry_start[begin])
+                accumulate_row(g, w, i, i - begin, w.f1 + t, entry_of(g, begin))
         start = stop

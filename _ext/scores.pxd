@@ -5,7 +5,7 @@ from libc.string cimport memset
 
 from block cimport Block
 from lanes cimport add_scaled
-from model cimport Index, Model, Work, packed
+from model cimport Index, Model, Row, Work, entry_of, packed, row_of
 from tiles cimport add_column_pairs, add_columns
 
 
@@ -29,18 +29,18 @@ cdef inline void accumulate_plain(
     const Model *g, Work *w, Index i, const double *f1, const double *f2
 ) noexcept nogil:
     """Add the derivatives of a row of weight 1, without auxiliary predictors, to its columns'."""
-    cdef Index R = g.level[2].places
-    cdef long long z, y, begin = g.row_start[i], end = g.row_start[i + 1]
+    cdef Index R = g.level[2].places, z, y
+    cdef Row x = row_of(g, i)
     cdef const int *numbers
-    for z in range(begin, end):
-        add_scaled(w.column_score + g.column[z] * R, g.value[z], f1, R)
+    for z in range(x.n):
+        add_scaled(w.column_score + x.column[z] * R, x.value[z], f1, R)
     if g.by_columns:
-        for z in range(begin, end):
+        for z in range(x.n):
             # Column numbers ascend in a row.
-            numbers = g.column_pair + packed(g.column[z])
-            for y in range(begin, z + 1):
+            numbers = g.column_pair + packed(x.column[z])
+            for y in range(z + 1):
                 add_scaled(
-                    w.column_second + numbers[g.column[y]] * R, g.value[z] * g.value[y], f2, R
+                    w.column_second + numbers[x.column[y]] * R, x.value[z] * x.value[y], f2, R
                 )
 
 
@@ -61,32 +61,33 @@ cdef inline void accumulate_row(
 
     ``local`` is its number within the level-2 unit, ``first`` the unit's first entry.
     """
-    cdef Index R = g.level[2].places, t, s, c, q
-    cdef long long z, y, e
+    cdef Index R = g.level[2].places, t, s, c, q, z, y, e
+    cdef long long a
     cdef double weight = g.row_weight[i]
     cdef double *kept
-    for z in range(g.row_start[i], g.row_start[i + 1]):
-        add_scaled(w.column_score + g.column[z] * R, weight * g.value[z], f1, R)
+    cdef Row x = row_of(g, i)
+    for z in range(x.n):
+        add_scaled(w.column_score + x.column[z] * R, weight * x.value[z], f1, R)
     for t in range(g.n_channels):
         c = g.channel[t]
-        for z in range(g.aux_start[c][i], g.aux_start[c][i + 1]):
+        for a in range(g.aux_start[c][i], g.aux_start[c][i + 1]):
             add_scaled(
-                w.column_score + (g.n_columns + g.aux_column[c][z]) * R,
-                weight * g.aux_value[c][z], w.fa[c] + local * R, R,
+                w.column_score + (g.n_columns + g.aux_column[c][a]) * R,
+                weight * g.aux_value[c][a], w.fa[c] + local * R, R,
             )
     if g.by_columns:
-        kept = w.f2 + (g.entry_start[i] - first) * R
-        for z in range(g.row_start[i], g.row_start[i + 1]):
-            for y in range(g.row_start[i], z + 1):
+        kept = w.f2 + (entry_of(g, i) - first) * R
+        for z in range(x.n):
+            for y in range(z + 1):
                 # Column numbers ascend in a row.
                 add_scaled(
                     w.column_second
-                    + g.column_pair[packed(g.column[z]) + g.column[y]] * R,
-                    weight * g.value[z] * g.value[y], kept, R,
+                    + g.column_pair[packed(x.column[z]) + x.column[y]] * R,
+                    weight * x.value[z] * x.value[y], kept, R,
                 )
     if weight == 1.0:
         return
-    for e in range(g.entry_start[i], g.entry_start[i + 1]):
+    for e in range(entry_of(g, i), entry_of(g, i + 1)):
         kept = w.f2 + (e - first) * R
         for q in range(R):
             kept[q] *= weight

@@ -155,7 +155,12 @@ def _timed(timing: Timing, command: list[str], runs: int, timeout: float) -> Tim
         answer = process.output.find("{")
         if process.status or answer < 0:
             return _failed(timing, process.errors.strip().rpartition("\n")[2])
-        log_likelihood, seconds, cpu = _numbers(timing.program, json.loads(process.output[answer:]))
+        try:
+            results = json.loads(process.output[answer:])
+        except json.JSONDecodeError:
+            # R writes NA, for example, where a fit has no log likelihood.
+            return _failed(timing, f"no numbers: {process.output[answer:].strip()}")
+        log_likelihood, seconds, cpu = _numbers(timing.program, results)
         fits.append(seconds)
         cpus.append(cpu)
     return Timing(

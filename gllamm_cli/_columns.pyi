@@ -6,8 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 def compress(
-    columns: Sequence[NDArray[np.float64]], n: int, threads: int
-) -> tuple[NDArray[np.int64], NDArray[np.int32], NDArray[np.float64]]: ...
+    columns: Sequence[NDArray[np.float64] | None], n: int, threads: int
+) -> tuple[NDArray[np.int64] | None, NDArray[np.int32], NDArray[np.float64]]: ...
 def cross_products(
     columns: Sequence[NDArray[np.float64]], weight: NDArray[np.float64] | None, threads: int
 ) -> NDArray[np.float64]: ...

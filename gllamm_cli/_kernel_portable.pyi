@@ -1,4 +1,4 @@
-"""Types of the compiled likelihood kernel; see ``_ext/cluster.pyx``."""
+"""Types of the compiled likelihood kernel; see ``_ext/kernel.pxi``."""
 
 from collections.abc import Sequence
 
@@ -20,10 +20,11 @@ class Kernel:
         constant: _Float,
         row_weight: _Float,
         offset: _Float,
-        row_start: _Int64,
+        kinds: Sequence[int],
+        row_start: _Int64 | None,
         column: _Int32,
         value: _Float,
-        entry_start: _Int64,
+        entry_start: _Int64 | None,
         pair_start: _Int64,
         pair_latent: _Int32,
         auxiliary: Sequence[tuple[int, _Int64, _Int32]],
@@ -34,8 +35,8 @@ class Kernel:
         product_form: bool = True,
         constant_columns: Sequence[int] = (),
         threads: int = 1,
-        like: Kernel | None = None,
     ) -> None: ...
+    def with_nodes(self, nodes: Sequence[_Float]) -> Kernel: ...
     @property
     def n_parameters(self) -> int: ...
     def evaluate(

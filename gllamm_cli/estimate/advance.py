@@ -28,7 +28,7 @@ CLUSTERS_PER_PARAMETER = 10
 FEWEST_ROWS = 5_000
 SMALLEST_STEP = 4
 """A part that is not much smaller than the whole saves nothing."""
-CLOSE_ENOUGH = 0.01
+CLOSE_ENOUGH = 0.1
 """g'H^-1 g of the estimates of a part: their sampling error is far larger."""
 MOST_ITERATIONS = 25
 DEGENERATE = 0.1

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from copy import copy
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -17,6 +18,7 @@ from gllamm_cli.model.constraints import Reduction
 from gllamm_cli.model.design import Design
 from gllamm_cli.model.families import COMPOSITE_CODE, FAMILY_BY_NAME, LINK_CODES
 from gllamm_cli.model.parameters import Parameters
+from gllamm_cli.model.quadrature import ProductRule, Rule
 from gllamm_cli.model.special import digamma, log_gamma, trigamma
 
 if TYPE_CHECKING:
@@ -83,8 +85,6 @@ class Engine:
         Called after each evaluation.
     shortcuts
         Whether binary responses are computed in product form.
-    like
-        Engine of the same rows and units with other nodes, from which to take what is known.
     """
 
     def __init__(
@@ -95,7 +95,6 @@ class Engine:
         on_evaluation: Callable[[], None] = lambda: None,
         *,
         shortcuts: bool = True,
-        like: Engine | None = None,
     ) -> None:
         self._on_evaluation = on_evaluation
         self._fixed_masses: list[Masses] | None = None
@@ -121,6 +120,7 @@ class Engine:
             design.constant,
             design.row_weight,
             design.offset,
+            design.kinds,
             start,
             column,
             value,
@@ -143,8 +143,18 @@ class Engine:
             shortcuts,
             [c for c, column in enumerate(parameters.columns) if not column],
             self.threads,
-            None if like is None else like._kernel,
         )
+
+    def with_rules(self, rules: Sequence[Rule | ProductRule]) -> Engine:
+        """Return an engine with other nodes for the latent variables of each level."""
+        other = copy(self)
+        levels = zip(self.design.levels, rules, strict=True)
+        other.design = self.design.with_levels(
+            tuple(replace(level, rule=rule) for level, rule in levels)
+        )
+        other._fixed_masses = None
+        other._kernel = self._kernel.with_nodes([rule.nodes for rule in rules])
+        return other
 
     def _call(
         self,

@@ -158,7 +158,7 @@ class GaussianObjective:
         """Log likelihood; there are no nodes to move."""
         return self.value(point)
 
-    def follow(self, point: FloatArray) -> float:
+    def follow(self, point: FloatArray, near: float = np.inf) -> float:
         """There are no nodes to move."""
         return 0.0
 

@@ -40,6 +40,8 @@ SCALED_GRADIENT = 1e-12
 
 One more step is taken from there, without evaluating anything.
 """
+FIRST_RADIUS = 10.0
+"""Scaled length that a first step may have whatever the log likelihood."""
 ROUGH = 1e-6
 """Tolerance from which estimates only serve as starting values."""
 SETTLED_CHANGE = 1e-6
@@ -60,6 +62,8 @@ MANY = 2_000
 """Number of units with which a millionth part of a standard error is enough; more may do with
 up to three times that.
 """
+NEARBY = 100.0
+"""g'H^-1 g at the start below which the first step is so good that the nodes should be, too."""
 BEST_RATE = 0.01
 """Factor by which a step shrinks the distance at best, nodes being one step behind."""
 STALE = 0.25
@@ -96,10 +100,11 @@ class Objective(Protocol):
         Up to the relative ``tolerance``.
         """
 
-    def follow(self, point: FloatArray) -> float:
+    def follow(self, point: FloatArray, near: float = ...) -> float:
         """Move the nodes to about where they belong at ``point``.
 
-        Returns how far, in their scales, they are now from where they were in the last evaluation.
+        The last move may be as long as ``near``, in scales of the nodes. Returns how far they
+        are now from where they were in the last evaluation.
         """
 
     def restore(self) -> None:
@@ -203,13 +208,14 @@ def maximise(
     most_iterations: int,
     tolerance: float = SCALED_GRADIENT,
     n_units: int = 1,
+    first_radius: float = FIRST_RADIUS,
     on_iteration: Callable[[IterationRecord], None] = lambda record: None,
 ) -> Maximum | None:
     """Climb from ``start`` (K,); None if the log likelihood cannot be computed there.
 
     At most ``most_iterations`` steps are taken; reaching them is not an error.
     ``tolerance`` is that of g'H^-1 g, ``n_units`` the number of independent contributions
-    to the log likelihood.
+    to the log likelihood; the first step may have any scaled length up to ``first_radius``.
     """
     records: list[IterationRecord] = []
     stage = "adaptive" if adaptive else "newton"
@@ -226,7 +232,8 @@ def maximise(
         number += 1
 
     point = start.astype(np.float64)
-    objective.follow(point)
+    # Rough nodes will do for a first step, which is rough itself.
+    objective.follow(point, np.inf)
     value, score, hessian = objective.derivatives(point)
     if not np.isfinite(value):
         return None
@@ -237,11 +244,14 @@ def maximise(
         return Maximum(point, value, score, hessian, True, True, tuple(records))
     curvature = _curvature(score, hessian)
     log(value, curvature, False)
-    radius = max(10.0, 0.5 * np.sqrt(abs(value)))
+    radius = max(first_radius, 0.5 * np.sqrt(abs(value)))
     converged = False
     # Whether nodes have moved since the derivatives were computed.
-    stale = False
     moved = distance = np.inf
+    stale = False
+    if curvature.scaled_gradient < NEARBY:
+        moved = objective.follow(point)
+        stale = moved > 0.0
     for _ in range(most_iterations):
         before, distance = distance, float(np.sqrt(curvature.scaled_gradient))
         counted = n_units if curvature.concave else 0

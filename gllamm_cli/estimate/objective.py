@@ -56,14 +56,15 @@ class LatentObjective:
         """Log likelihood after moving adaptive nodes to where they belong at ``point``."""
         return self._move(point, max(tolerance, UNCHANGED), 0.0)
 
-    def follow(self, point: FloatArray) -> float:
+    def follow(self, point: FloatArray, near: float = NEAR) -> float:
         """Move adaptive nodes to about where they belong at ``point``.
 
-        Returns how far they are from where they were in the last evaluation.
+        The last move may be as long as ``near``. Returns how far they are from where they were
+        in the last evaluation.
         """
         if self.placement is None or self._held:
             return 0.0
-        self._move(point, UNCHANGED, NEAR)
+        self._move(point, UNCHANGED, near)
         return self._movement if self._passes == 0 else np.inf
 
     def _move(self, point: FloatArray, tolerance: float, near: float) -> float:

@@ -26,6 +26,8 @@ INITIAL = {"diagonal": 0.5, "offdiagonal": 0.0, "bmatrix": 0.5, "regression": 0.
 """gllamm's starts for parameters of the latent variables, by block."""
 INITIAL_ODDS = -0.4
 """gllamm's start for the constants of class log odds."""
+ANY_LENGTH = 1e3
+"""Scaled length of a first step: without latent variables Newton's method goes astray rarely."""
 MANY_ROWS = 4000
 """Rows from which looking for equal ones takes less time than merging them saves."""
 
@@ -65,7 +67,7 @@ class FixedObjective:
         """Log likelihood; there are no nodes to move."""
         return self.value(point)
 
-    def follow(self, point: FloatArray) -> float:
+    def follow(self, point: FloatArray, near: float = np.inf) -> float:
         """There are no nodes to move."""
         return 0.0
 
@@ -112,6 +114,7 @@ def fit_fixed_part(
         adaptive=False,
         most_iterations=most_iterations,
         tolerance=tolerance,
+        first_radius=ANY_LENGTH,
         on_iteration=on_iteration,
     )
 

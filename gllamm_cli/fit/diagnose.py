@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -90,15 +89,13 @@ def mass_notes(fit: Fit) -> tuple[str, ...]:
     return tuple(notes)
 
 
-def _finer(design: Design, factor: int) -> Design | None:
-    """The same design with ``factor`` times the points per latent variable; None if too many."""
-    levels = []
+def _finer(design: Design, factor: int) -> list[ProductRule] | None:
+    """Rules with ``factor`` times the points per latent variable; None if these are too many."""
+    rules = []
     for level in design.levels:
         assert isinstance(level.rule, ProductRule)
-        points = tuple(factor * n for n in level.rule.points)
-        levels.append(replace(level, rule=ProductRule(points)))
-    total = math.prod(level.rule.n_nodes for level in levels)
-    return design.with_levels(tuple(levels)) if total <= MOST_NODES else None
+        rules.append(ProductRule(tuple(factor * n for n in level.rule.points)))
+    return rules if math.prod(rule.n_nodes for rule in rules) <= MOST_NODES else None
 
 
 def quadrature_notes(
@@ -111,10 +108,10 @@ def quadrature_notes(
     finer = _finer(engine.design, 2)
     if finer is None:
         return ()
-    check = Engine(finer, engine.parameters, engine.threads, like=engine)
+    check = engine.with_rules(finer)
     if placement is None:
         accurate = settle(
-            check, theta, standard_placement(finer), tolerance=1e-6, most_passes=30
+            check, theta, standard_placement(check.design), tolerance=1e-6, most_passes=30
         ).log_likelihood
     else:
         accurate = check.evaluate(theta, placement).log_likelihood

@@ -22,7 +22,7 @@ from gllamm_cli.estimate.advance import advanced_start
 from gllamm_cli.estimate.engine import Engine
 from gllamm_cli.estimate.explore import LEAST_GAIN, place_new_mass, search
 from gllamm_cli.estimate.gaussian import GaussianObjective
-from gllamm_cli.estimate.maximise import Maximum, maximise
+from gllamm_cli.estimate.maximise import SCALED_GRADIENT, Maximum, maximise
 from gllamm_cli.estimate.objective import LatentObjective
 from gllamm_cli.estimate.records import Monitor, Preparation, Unwatched
 from gllamm_cli.estimate.start import (
@@ -63,13 +63,15 @@ NO_RESIDUAL = 1e-7
 """Residual standard deviation, relative to the response, that counts as zero."""
 PERFECT_FIT = 1e-7
 """Loss of log likelihood per row below which a binary fit counts as perfect."""
-ROUGH_START = 0.1
-"""g'H^-1 g of estimates that only serve as starting values."""
-ROUGH_GRADIENT = 1e-8
-"""The same for each row, where it must be seen whether the fit is perfect.
+NEARLY_PERFECT = 5.0
+"""Loss below which it must be seen whether it vanishes: 1.5 may be left at ``ROUGH_START``."""
+LEAST_PER_ROW = 1e-8
+"""g'H^-1 g for each row where this must be seen.
 
 Far enough below ``PERFECT_FIT``: where the fit is perfect it equals the loss.
 """
+ROUGH_START = 1.0
+"""g'H^-1 g of estimates that only serve as starting values."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,27 +177,41 @@ def _starting_fit(job: _Job, exact: GaussianObjective | None = None) -> FloatArr
         alpha = estimates[job.parameters.auxiliary_index]
         _check_residuals(job, float((exact.scale_design @ alpha).min()))
         return estimates
-    # Only binary responses can be fitted perfectly; what is set up is to be seen.
-    rough = not _is_binary(job.spec) and job.spec.purpose is Purpose.FIT
-    tolerance = ROUGH_START if rough else ROUGH_GRADIENT * job.design.n_rows
-    start = fit_fixed_part(
-        job.spec, job.collapsed, job.threads, tolerance=tolerance, shortcuts=job.shortcuts
-    )
-    if start is None:
-        raise BadStartingValues(
-            "initial values not feasible: the model without latent variables cannot be fitted",
-            hint="give starting values with from()",
-        )
-    if _is_binary(job.spec) and start.log_likelihood > -PERFECT_FIT * job.design.n_rows:
-        raise PerfectPrediction(
-            "the covariates predict the outcome perfectly",
-            hint="leave out covariates until both outcomes occur for similar covariate values",
-        )
+    # Values that are only set up are shown.
+    tolerance = ROUGH_START if job.spec.purpose is Purpose.FIT else SCALED_GRADIENT
+    start = _fixed_estimates(job, tolerance)
+    n = job.design.n_rows
+    if _is_binary(job.spec) and start.log_likelihood > -NEARLY_PERFECT:
+        start = _fixed_estimates(job, LEAST_PER_ROW * n)
+        if start.log_likelihood > -PERFECT_FIT * n:
+            raise PerfectPrediction(
+                "the covariates predict the outcome perfectly",
+                hint="leave out covariates until both outcomes occur for similar covariate values",
+            )
     constant_scale = job.spec.has_scale and len(job.spec.scale_variables) == 1
     linear = job.design.kinds == (kind("gauss", "ident"),)
     if linear and constant_scale and not job.spec.natural_scale:
         _check_residuals(job, float(start.point[job.parameters.auxiliary_index[0]]))
     return start.point
+
+
+def _fixed_estimates(job: _Job, tolerance: float) -> Maximum:
+    """Fit the model without latent variables, up to ``tolerance`` in g'H^-1 g.
+
+    Raises
+    ------
+    BadStartingValues
+        It cannot be fitted.
+    """
+    found = fit_fixed_part(
+        job.spec, job.collapsed, job.threads, tolerance=tolerance, shortcuts=job.shortcuts
+    )
+    if found is None:
+        raise BadStartingValues(
+            "initial values not feasible: the model without latent variables cannot be fitted",
+            hint="give starting values with from()",
+        )
+    return found
 
 
 def _check_residuals(job: _Job, log_sd: float) -> None:

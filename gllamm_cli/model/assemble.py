@@ -21,7 +21,7 @@ from gllamm_cli.model.distinct import n_combinations
 from gllamm_cli.model.families import LINK_BY_NAME
 from gllamm_cli.model.quadrature import ProductRule, Rule, equal_probability_rule
 from gllamm_cli.model.responses import build_responses, categories_of, response_number
-from gllamm_cli.model.sample import check_covariates, estimation_rows
+from gllamm_cli.model.sample import check_covariates, sample_positions
 from gllamm_cli.model.spec import CONSTANT, IntegrationRule, Level, ModelSpec
 from gllamm_cli.model.spherical import spherical_rule
 from gllamm_cli.model.structure import n_classes
@@ -89,10 +89,10 @@ def _class_design(
     return np.column_stack([*values, np.ones(len(start))])
 
 
-def nesting_notes(spec: ModelSpec, dataset: Dataset, rows: IndexArray) -> list[str]:
+def nesting_notes(spec: ModelSpec, column: Callable[[str], FloatArray]) -> list[str]:
     """Say where an id occurs in several higher units, which may be a mistake."""
     notes = []
-    ids = [dataset.column(level.unit)[rows] for level in spec.levels]
+    ids = [column(level.unit) for level in spec.levels]
     for k in range(len(ids) - 1):
         pairs, alone = n_combinations(ids[k:]), n_combinations(ids[k : k + 1])
         if pairs > alone:
@@ -154,14 +154,18 @@ class Weights:
 class _Rows:
     """Variables of some rows of a data set, each gathered once; not to be written to.
 
-    ``rows`` None stands for all ``n`` rows as they are, which need no copies.
+    ``positions`` None stands for all rows as they are, which need no copies.
     """
 
-    def __init__(self, dataset: Dataset, rows: IndexArray | None, n: int) -> None:
+    def __init__(self, dataset: Dataset, positions: IndexArray | None) -> None:
         self._dataset = dataset
-        self._rows = rows
         self._gathered: dict[str, FloatArray] = {}
-        self.n = n
+        self.positions = positions
+        self.n = dataset.n_rows if positions is None else len(positions)
+
+    def at(self, rows: IndexArray) -> _Rows:
+        """Return some of these rows, in their order."""
+        return _Rows(self._dataset, rows if self.positions is None else self.positions[rows])
 
     @cached_property
     def ones(self) -> FloatArray:
@@ -171,7 +175,7 @@ class _Rows:
     def __call__(self, name: str) -> FloatArray:
         if name not in self._gathered:
             values = self._dataset.column(name)
-            self._gathered[name] = values if self._rows is None else values[self._rows]
+            self._gathered[name] = values if self.positions is None else values[self.positions]
         return self._gathered[name]
 
 
@@ -271,29 +275,28 @@ def build_design(spec: ModelSpec, dataset: Dataset) -> tuple[Design, ModelSpec, 
     InvalidSyntax
         Choice sets, categories or regressions that do not fit the data.
     """
-    rows, notes = estimation_rows(spec, dataset)
-    notes.extend(nesting_notes(spec, dataset, rows))
-    column = _Rows(dataset, None if len(rows) == dataset.n_rows else rows, len(rows))
-    number = response_number(spec, column, len(rows))
+    positions, notes = sample_positions(spec, dataset)
+    column = _Rows(dataset, positions)
+    notes.extend(nesting_notes(spec, column))
+    number = response_number(spec, column, column.n)
     order = _sort(spec, column, number)
     if order is not None:
-        rows, number = rows[order], number[order]
-        column = _Rows(dataset, rows, len(rows))
+        column, number = column.at(order), number[order]
     alternative = None
     repeats = 1
     if spec.choice_sets is None and LINK_BY_NAME[spec.response.link].nominal:
         categories = np.array(categories_of(spec.depvar, column(spec.depvar)))
         repeats = len(categories)
-        alternative = np.tile(categories, len(rows))
-        rows, number = np.repeat(rows, repeats), np.repeat(number, repeats)
-        column = _Rows(dataset, rows, len(rows))
+        alternative = np.tile(categories, column.n)
+        column = column.at(np.repeat(np.arange(column.n), repeats))
+        number = np.repeat(number, repeats)
 
     starts = unit_starts([column(level.unit) for level in spec.levels]) if spec.levels else []
     weights = Weights(spec, column)
     frequency = weights.frequency_product(column.ones)
     if weights.given and (np.floor(frequency) != frequency).any():
         notes.append("weights are non-integer")
-    levels = nested_levels(spec, column, weights, starts, len(rows))
+    levels = nested_levels(spec, column, weights, starts, column.n)
     _check_regressions(spec, column, starts)
     y = column(spec.depvar)
     unit_start = starts[0] if starts else np.zeros(1, dtype=np.int64)
@@ -316,7 +319,7 @@ def build_design(spec: ModelSpec, dataset: Dataset) -> tuple[Design, ModelSpec, 
     if levels and weights.given:
         row_total = row_total * np.repeat(levels[0].total_weight, np.diff(levels[0].first))
     frequency_of_units = _frequency_totals(levels)
-    offset = column(spec.offset) if spec.offset else np.zeros(len(rows))
+    offset = column(spec.offset) if spec.offset else np.zeros(column.n)
     if responses.indicators and spec.offset:
         # gllamm adds the offset to the first linear predictor only.
         offset = offset * responses.indicators[spec.blocks[0].indicator or ""]
@@ -329,7 +332,7 @@ def build_design(spec: ModelSpec, dataset: Dataset) -> tuple[Design, ModelSpec, 
         row_weight = row_total = column.ones
     design = Design(
         kind=responses.kind,
-        rows=rows,
+        positions=column.positions,
         n_units=(float(frequency.sum()) / repeats, *frequency_of_units),
         y=responses.y,
         denominator=responses.denominator,
@@ -380,10 +383,10 @@ def _frequency_totals(levels: tuple[DesignLevel, ...]) -> tuple[float, ...]:
 
 
 def weight_of_choice(
-    weight: FloatArray, y: FloatArray, entry_start: IndexArray, spec: ModelSpec
+    weight: FloatArray, y: FloatArray, entry_start: IndexArray | None, spec: ModelSpec
 ) -> FloatArray:
     """Give every row of a choice set the weight of its chosen row."""
-    if spec.composite is not None:
+    if spec.composite is not None or entry_start is None:
         return weight
     start = np.flatnonzero(np.diff(entry_start) == 1)
     if len(start) == len(weight):

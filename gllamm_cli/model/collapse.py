@@ -130,10 +130,6 @@ def _own(design: Design, k: int, n: int) -> FloatArray:
     return np.column_stack(own) if own else np.zeros((n, 0))
 
 
-def _has_choice_sets(design: Design) -> bool:
-    return int(design.entry_start[-1]) != design.n_rows
-
-
 def _is_plain(design: Design, n: int) -> bool:
     """Whether the first ``n`` rows are all binary, with a logit link and weight 1."""
     return (
@@ -180,8 +176,8 @@ def collapsed(design: Design, columns: tuple[Column, ...]) -> Design:
     pattern = _patterns_of_rows(_compared(design, columns, design.n_rows))
     # Rows, or choice sets, are the elements that units consist of.
     starts, first = np.arange(design.n_rows + 1), design.levels[0].first
-    if _has_choice_sets(design):
-        starts = np.append(np.flatnonzero(np.diff(design.entry_start) == 1), design.n_rows)
+    if design.group_starts is not None:
+        starts = np.append(design.group_starts, design.n_rows)
         first = np.searchsorted(starts, first)
         ones = np.ones(design.n_rows)
         sets = _merged(starts, pattern, ones, ones)
@@ -239,13 +235,12 @@ def _rebuilt(
     now = _frequency_products(tuple(levels))
     growth = np.divide(now, before, out=np.zeros_like(now), where=before > 0.0)
     size = np.diff(first_row)
-    places = np.diff(design.entry_start)[rows]
     used = {name for column in columns for name in column}
     used.update(name for variable in design.scale_variables for name in as_column(variable))
     return replace(
         design,
         kind=design.kind[rows],
-        rows=design.rows[rows],
+        positions=design.rows[rows],
         y=design.y[rows],
         denominator=design.denominator[rows],
         offset=design.offset[rows],
@@ -254,7 +249,7 @@ def _rebuilt(
         frequency=np.repeat(elements.frequency * growth[unit], size),
         variables={name: design.variables[name][rows] for name in sorted(used)},
         levels=tuple(levels),
-        entry_start=np.append(0, np.cumsum(places)),
+        entry_start=design.entries_of(rows),
         ordinal=tuple(_rows_of(response, rows, design.n_rows) for response in design.ordinal),
         cluster=None if design.cluster is None else design.cluster[kept[-1].number],
     )

@@ -25,7 +25,7 @@ from gllamm_cli.model.structure import Column, as_column
 
 FloatArray = NDArray[np.float64]
 IndexArray = NDArray[np.int64]
-CompressedRows = tuple[IndexArray, NDArray[np.int32], FloatArray]
+CompressedRows = tuple[IndexArray | None, NDArray[np.int32], FloatArray]
 
 ROWS_PER_BLOCK = 1024
 MOST_BLOCKS = 128
@@ -91,9 +91,9 @@ class Design:
     ----------
     kind : (N,)
         Family and link of each row, see ``families.kind``.
-    rows : (N,)
+    positions : (N,), optional
         Positions in the data, in sorted order; a row of a nominal response
-        appears once for each alternative.
+        appears once for each alternative. None: all rows of the data as they are.
     n_units
         Units per level as gllamm counts them: sums of products of frequency weights.
     y, denominator, offset, row_weight : (N,)
@@ -113,8 +113,9 @@ class Design:
         Columns of the level-1 log scale; empty without a scale parameter.
     levels
         Levels 2 to L, lowest first.
-    entry_start : (N + 1,)
-        Start of each row's entries, pairs of rows of one choice set; one per row without.
+    entry_start : (N + 1,), optional
+        Start of each row's entries, pairs of rows of one choice set or composite. None: each
+        row stands alone and is one entry.
     natural_scale
         Whether the scale equation is for the scale itself, not its logarithm.
     ordinal
@@ -122,7 +123,7 @@ class Design:
     """
 
     kind: NDArray[np.int32]
-    rows: IndexArray
+    positions: IndexArray | None
     n_units: tuple[float, ...]
     y: FloatArray
     denominator: FloatArray
@@ -133,7 +134,7 @@ class Design:
     variables: dict[str, FloatArray]
     scale_variables: tuple[str, ...]
     levels: tuple[DesignLevel, ...]
-    entry_start: IndexArray
+    entry_start: IndexArray | None
     natural_scale: bool = False
     ordinal: tuple[OrdinalRows, ...] = ()
     cluster: FloatArray | None = None
@@ -176,6 +177,26 @@ class Design:
         """Number of rows."""
         return len(self.y)
 
+    @cached_property
+    def rows(self) -> IndexArray:
+        """Positions in the data, (N,)."""
+        return np.arange(self.n_rows) if self.positions is None else self.positions
+
+    @cached_property
+    def group_starts(self) -> IndexArray | None:
+        """First rows of choice sets and composites, (groups,); None if every row stands alone."""
+        if self.entry_start is None:
+            return None
+        starts = np.flatnonzero(np.diff(self.entry_start) == 1)
+        return None if len(starts) == self.n_rows else starts
+
+    def entries_of(self, rows: IndexArray) -> IndexArray | None:
+        """``entry_start`` of a design of some rows, in which groups stay whole."""
+        if self.entry_start is None:
+            return None
+        places = self.entry_start[rows + 1] - self.entry_start[rows]
+        return np.append(0, np.cumsum(places)).astype(np.int64)
+
     def matrix(self, columns: tuple[Column, ...]) -> FloatArray:
         """Products of variables side by side, (N, len(columns))."""
         out = np.empty((self.n_rows, len(columns)))
@@ -195,10 +216,13 @@ class Design:
     def sparse_rows(self, columns: tuple[Column, ...], threads: int = 1) -> CompressedRows:
         """Columns compressed by rows: starts (N + 1,), column numbers, values.
 
-        Zeros are left out unless they are few. The arrays do not depend on ``threads``.
+        Zeros are left out unless they are few: then starts are None, there are no column
+        numbers, and the values are (N, columns). The arrays do not depend on ``threads``.
         """
         if columns not in self._compressed:
-            products = [np.ascontiguousarray(self.product(column)) for column in columns]
+            products = [
+                np.ascontiguousarray(self.product(column)) if column else None for column in columns
+            ]
             self._compressed[columns] = compress(products, self.n_rows, threads)
         return self._compressed[columns]
 
@@ -242,11 +266,13 @@ class Design:
         the engine runs unchanged; with ``rows_per_unit`` 1 a unit is a row or a
         choice set.
         """
-        # A block starts where a choice set starts.
-        starts = np.flatnonzero(np.diff(self.entry_start) == 1)
-        wanted = np.arange(0, self.n_rows, rows_per_unit)
-        at = np.minimum(np.searchsorted(starts, wanted), len(starts) - 1)
-        first = distinct(np.append(starts[at], self.n_rows).astype(np.int64))
+        first = np.arange(0, self.n_rows, rows_per_unit)
+        starts = self.group_starts
+        if starts is not None:
+            # A block starts where a choice set starts.
+            at = np.minimum(np.searchsorted(starts, first), len(starts) - 1)
+            first = distinct(starts[at])
+        first = np.append(first, self.n_rows).astype(np.int64)
         level = DesignLevel(
             first,
             np.ones(len(first) - 1),
@@ -297,7 +323,7 @@ class Design:
         return replace(
             self,
             kind=self.kind[order],
-            rows=self.rows[order],
+            positions=self.rows[order],
             y=self.y[order],
             denominator=self.denominator[order],
             offset=self.offset[order],
@@ -305,7 +331,7 @@ class Design:
             total_weight=self.total_weight[order],
             frequency=self.frequency[order],
             variables={name: values[order] for name, values in self.variables.items()},
-            entry_start=np.append(0, np.cumsum(np.diff(self.entry_start)[order])).astype(np.int64),
+            entry_start=self.entries_of(order),
             ordinal=tuple(replace(rows, rows=place[rows.rows]) for rows in self.ordinal),
             composite=composite,
             levels=levels,

@@ -113,10 +113,14 @@ def _interactions(design: Design, parameters: Parameters, points: tuple[int, ...
     of_column = np.zeros(len(parameters.columns), dtype=np.int64)
     np.bitwise_or.at(of_column, parameters.pair_column[own], 1 << (parameters.pair_latent[own] - 1))
     start, column, value = design.sparse_rows(parameters.columns)
-    sets = np.where(value != 0.0, of_column[column], 0)
-    of_row = _unions(sets, start[:-1], np.diff(start))
-    group_start = np.flatnonzero(np.diff(design.entry_start) == 1)
-    if len(group_start) < design.n_rows:
+    if start is None:
+        sets = np.where(value.reshape(design.n_rows, len(of_column)) != 0.0, of_column, 0)
+        of_row = np.bitwise_or.reduce(sets, axis=1)
+    else:
+        sets = np.where(value != 0.0, of_column[column], 0)
+        of_row = _unions(sets, start[:-1], np.diff(start))
+    group_start = design.group_starts
+    if group_start is not None:
         size = np.diff(np.append(group_start, design.n_rows))
         of_row = np.repeat(_unions(of_row, group_start, size), size)
     return _Interactions(points, of_row, tuple(distinct(of_row).tolist()))

@@ -123,7 +123,8 @@ class ResponseRows:
     spec
         With the categories and coefficient blocks that the data determine.
     kind, y, denominator : (N,)
-    entry_start : (N + 1,)
+    entry_start : (N + 1,), optional
+        None if each row stands alone.
     ordinal
         Rows of ordinal responses.
     indicators
@@ -138,7 +139,7 @@ class ResponseRows:
     kind: NDArray[np.int32]
     y: FloatArray
     denominator: FloatArray
-    entry_start: IndexArray
+    entry_start: IndexArray | None
     ordinal: tuple[OrdinalRows, ...]
     indicators: dict[str, FloatArray]
     composite: CompositeRows | None
@@ -333,7 +334,7 @@ def build_responses(
         np.full(n, kinds[0], dtype=np.int32) if alone else kinds.astype(np.int32)[number],
         y,
         denominator,
-        np.arange(n + 1) if place is None else np.append(0, np.cumsum(place)),
+        None if place is None else np.append(0, np.cumsum(place)),
         ordinal,
         indicators,
         composite,

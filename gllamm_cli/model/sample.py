@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -68,8 +69,21 @@ def _roles(spec: ModelSpec) -> dict[str, str]:
     return roles
 
 
+def all_finite(values: FloatArray) -> bool:
+    """Whether no value is missing or infinite."""
+    with np.errstate(over="ignore", invalid="ignore"):
+        # As a rule the sum tells, with no memory for an answer of each.
+        return math.isfinite(values.sum()) or bool(np.isfinite(values).all())
+
+
 def estimation_rows(spec: ModelSpec, dataset: Dataset) -> tuple[IndexArray, list[str]]:
     """Return positions of the rows in the sample, and notes on rows left out."""
+    positions, notes = sample_positions(spec, dataset)
+    return np.arange(dataset.n_rows) if positions is None else positions, notes
+
+
+def sample_positions(spec: ModelSpec, dataset: Dataset) -> tuple[IndexArray | None, list[str]]:
+    """Return positions of the rows in the sample, None for all, and notes on rows left out."""
     selected = np.asarray(sample_mask(dataset, spec.sample), dtype=bool)
     if not selected.any():
         hint = "the if or in qualifier selects no row of the data"
@@ -80,9 +94,10 @@ def estimation_rows(spec: ModelSpec, dataset: Dataset) -> tuple[IndexArray, list
     notes: list[str] = []
     reasons: dict[str, int] = {}
     for name, role in _roles(spec).items():
-        present = np.isfinite(dataset.column(name))
-        if present.all():
+        values = dataset.column(name)
+        if all_finite(values):
             continue
+        present = np.isfinite(values)
         missing = usable & ~present
         if missing.any():
             reasons[role] = reasons.get(role, 0) + int(missing.sum())
@@ -96,7 +111,7 @@ def estimation_rows(spec: ModelSpec, dataset: Dataset) -> tuple[IndexArray, list
         raise NoObservations("no observations", hint="; ".join(notes))
     if n == 1:
         raise InsufficientObservations("insufficient observations", hint="only one row is left")
-    return np.arange(n) if n == len(usable) else np.flatnonzero(usable), notes
+    return None if n == len(usable) else np.flatnonzero(usable), notes
 
 
 def _check_separation(

@@ -39,7 +39,7 @@ def thinned(design: Design, step: int) -> Design:
     return replace(
         design,
         kind=design.kind[kept],
-        rows=design.rows[kept],
+        positions=kept if design.positions is None else design.positions[kept],
         y=design.y[kept],
         denominator=design.denominator[kept],
         offset=design.offset[kept],
@@ -48,7 +48,7 @@ def thinned(design: Design, step: int) -> Design:
         frequency=design.frequency[kept],
         variables={name: x[kept] for name, x in design.variables.items()},
         levels=tuple(levels),
-        entry_start=_starts(design.entry_start[kept + 1] - design.entry_start[kept]),
+        entry_start=design.entries_of(kept),
         ordinal=tuple(_part_of_response(rows, kept) for rows in design.ordinal),
         cluster=None if design.cluster is None else design.cluster[::step],
         composite=composite,

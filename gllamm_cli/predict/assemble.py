@@ -158,7 +158,7 @@ class _Assembler:
             row_weight = np.ones(n)
         design = Design(
             kind=self.kinds(composite is not None),
-            rows=source.rows,
+            positions=source.rows,
             n_units=(float(n),),
             y=y,
             denominator=denominator,

@@ -110,7 +110,7 @@ def make_design(
             y = rng.normal(0.5, 1.0, n_rows)
     design = Design(
         kind=np.full(n_rows, kind(family, spec.response.link), dtype=np.int32),
-        rows=np.arange(n_rows),
+        positions=None,
         n_units=(0.0,),
         y=y,
         denominator=denominator,
@@ -126,7 +126,7 @@ def make_design(
             "d2": (item == 1).astype(float),
         },
         levels=tuple(DesignLevel(*level) for level in levels),
-        entry_start=np.arange(n_rows + 1),
+        entry_start=None,
     )
     return design, constant, spread
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import numpy as np
+import pandas as pd
 import pytest
 from test_options_have_effect import CHOICE, FRAME, LOGIT
 
@@ -103,3 +105,19 @@ def test_refused(command, rc, text, session):
 def test_noted(command, text, session):
     session.run(f"gllamm {command} iterate(1)")
     assert any(text in note for note in session.fit.notes)
+
+
+@pytest.mark.parametrize("n", [8, 40, 400])
+def test_perfect_prediction_is_seen_in_small_and_large_data(n):
+    """Starting values are rough, and must not hide that the likelihood has no maximum."""
+    x = np.linspace(-1.0, 1.0, n)
+    frame = pd.DataFrame({"y": (x > 0.0) * 1.0, "x": x, "id": np.arange(n) // 4})
+    command = "gllamm y x, i(id) family(binom) link(logit) adapt"
+    with pytest.raises(GllammError, match="predict the outcome perfectly") as error:
+        Session(Dataset.from_frame(frame)).run(command)
+    assert error.value.rc == 198
+    # Two rows the other way round, and there is a maximum.
+    frame.loc[n // 2 - 1, "y"], frame.loc[n // 2, "y"] = 1.0, 0.0
+    session = Session(Dataset.from_frame(frame))
+    session.run(command)
+    assert session.fit.converged and session.fit.log_likelihood < -2.5

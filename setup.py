@@ -58,6 +58,12 @@ setup(
     ext_modules=[
         *(kernel(name, flags) for name, flags in INSTRUCTIONS.items()),
         Extension(
+            "gllamm_cli._auxiliary",
+            ["_ext/auxiliary.pyx"],
+            libraries=["m"],
+            extra_compile_args=["-O3"],
+        ),
+        Extension(
             "gllamm_cli._columns",
             ["_ext/columns.pyx"],
             extra_compile_args=["-O3", "-fopenmp", *RELAXED],

@@ -47,7 +47,9 @@ cdef struct Block:
     const double *denominator
     const double *constant      # normalising constant that depends on y only
     const double *aux[3]        # log scale, lower and upper threshold; NULL if unused
-    const double *gamma_terms   # (n_rows, 3): lnGamma(k), psi(k), psi'(k); k = exp(-2 zeta)
+    # k, lnGamma(k), psi(k), psi'(k); k = exp(-2 zeta). Row i: gamma_terms + i * gamma_stride.
+    const double *gamma_terms
+    Py_ssize_t gamma_stride     # 0 if all rows have the same
     const long long *entry_start    # (n_rows + 1), absolute: nominal rows form groups; NULL without
     const double *nu            # (n_rows, n_nodes)
     # Composite links: rows form groups; row r has the likelihood of composite

@@ -58,15 +58,15 @@ cdef inline MeanDensity density_of_mean(
         out.m = y / m - 1.0
         out.mm = -y / (m * m)
     elif m > 0.0:
-        k = exp(-2.0 * zeta)
+        k = gamma_terms[0]
         ratio = y / m
-        fk = log(k) + 1.0 - log(m) - gamma_terms[1] + log(y) - ratio
-        out.value = k * log(k / m) - gamma_terms[0] + (k - 1.0) * log(y) - k * ratio
+        fk = 1.0 - 2.0 * zeta - log(m) - gamma_terms[2] + log(y) - ratio
+        out.value = k * log(k / m) - gamma_terms[1] + (k - 1.0) * log(y) - k * ratio
         out.m = k * (ratio - 1.0) / m
         out.mm = k * (1.0 - 2.0 * ratio) / (m * m)
         out.a = -2.0 * k * fk
         out.ma = -2.0 * out.m
-        out.aa = 4.0 * k * (fk + k * (1.0 / k - gamma_terms[2]))
+        out.aa = 4.0 * k * (fk + k * (1.0 / k - gamma_terms[3]))
     return out
 
 
@@ -108,7 +108,7 @@ cdef inline void composite(Block *b, bint derivatives) noexcept nogil:
                             b.kind[i] % LINKS, b.nu[i * R + q]
                         ).value
                 zeta = b.aux[LOG_SCALE][k] if scaled else 0.0
-                terms = b.gamma_terms + 3 * k if b.gamma_terms != NULL else NULL
+                terms = b.gamma_terms + k * b.gamma_stride if b.gamma_terms != NULL else NULL
                 d = density_of_mean(
                     b.kind[k] // LINKS - COMPOSITE, b.y[k], b.denominator[k], b.constant[k],
                     zeta, terms, m,

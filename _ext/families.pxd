@@ -151,25 +151,27 @@ cdef inline void gaussian_any(Block *b, int link, bint derivatives) noexcept nog
 cdef inline void gamma_log(Block *b, bint derivatives) noexcept nogil:
     # As gamma_any, with ln(mu) = nu clipped.
     cdef Py_ssize_t i, q, t, R = b.n_nodes, n = b.n_rows * b.n_nodes
-    cdef double k, y, c, d, e, nu, ratio
+    cdef double k, lnk, y, lny, c, d, e, nu, ratio
     cdef const double *g
     cdef double *scratch = b.f1
     for t in range(n):
         nu = b.nu[t]
         scratch[t] = exp(-CLIP if nu > CLIP else (CLIP if nu < -CLIP else -nu))
     for i in range(b.n_rows):
-        k = exp(-2.0 * b.aux[LOG_SCALE][i])
-        g = b.gamma_terms + 3 * i
+        g = b.gamma_terms + i * b.gamma_stride
+        k = g[0]
         y = b.y[i]
-        c = k * log(k) - g[0] + (k - 1.0) * log(y)
+        lny = log(y)
+        lnk = -2.0 * b.aux[LOG_SCALE][i]
+        c = k * lnk - g[1] + (k - 1.0) * lny
         t = i * R
         for q in range(R):
             nu = b.nu[t + q]
             nu = CLIP if nu > CLIP else (-CLIP if nu < -CLIP else nu)
             b.f[t + q] = c - k * (nu + y * scratch[t + q])
         if derivatives:
-            d = log(k) + 1.0 - g[1] + log(y)
-            e = 1.0 - k * g[2]
+            d = lnk + 1.0 - g[2] + lny
+            e = 1.0 - k * g[3]
             for q in range(R):
                 nu = b.nu[t + q]
                 nu = CLIP if nu > CLIP else (-CLIP if nu < -CLIP else nu)
@@ -184,12 +186,13 @@ cdef inline void gamma_log(Block *b, bint derivatives) noexcept nogil:
 cdef inline void gamma_any(Block *b, int link, bint derivatives) noexcept nogil:
     # Shape k = exp(-2 zeta); dk/dzeta = -2k.
     cdef Py_ssize_t i, q, t
-    cdef double k, y, lny, fk, fkk, ratio
+    cdef double k, lnk, y, lny, fk, fkk, ratio
     cdef const double *g
     cdef Triple m, lnm
     for i in range(b.n_rows):
-        k = exp(-2.0 * b.aux[LOG_SCALE][i])
-        g = b.gamma_terms + 3 * i
+        g = b.gamma_terms + i * b.gamma_stride
+        k = g[0]
+        lnk = -2.0 * b.aux[LOG_SCALE][i]
         y = b.y[i]
         lny = log(y)
         for q in range(b.n_nodes):
@@ -201,13 +204,13 @@ cdef inline void gamma_any(Block *b, int link, bint derivatives) noexcept nogil:
                 m.second = 0.0
             lnm = log_of(m.value, m.first, m.second)
             ratio = y / m.value
-            b.f[t] = k * (log(k) - lnm.value) - g[0] + (k - 1.0) * lny - k * ratio
+            b.f[t] = k * (lnk - lnm.value) - g[1] + (k - 1.0) * lny - k * ratio
             if derivatives:
                 # d(y/mu)/dnu = -ratio * (ln mu)'
                 b.f1[t] = k * lnm.first * (ratio - 1.0)
                 b.f2[t] = k * (lnm.second * (ratio - 1.0) - ratio * lnm.first * lnm.first)
-                fk = log(k) + 1.0 - lnm.value - g[1] + lny - ratio
-                fkk = 1.0 / k - g[2]
+                fk = lnk + 1.0 - lnm.value - g[2] + lny - ratio
+                fkk = 1.0 / k - g[3]
                 b.fa[LOG_SCALE][t] = -2.0 * k * fk
                 b.fna[LOG_SCALE][t] = -2.0 * b.f1[t]
                 b.faa[0][t] = 4.0 * k * (fk + k * fkk)

@@ -383,7 +383,7 @@ cdef class Kernel:
         cdef const double[::1] value
         if coefficient.shape[0] != g.n_pairs:
             raise ValueError("coefficients do not fit the pairs")
-        if gamma_terms.shape[0] not in (0, g.n_rows) or len(auxiliary) != g.n_channels:
+        if gamma_terms.shape[0] not in (0, 1, g.n_rows) or len(auxiliary) != g.n_channels:
             raise ValueError("auxiliary values do not fit the rows")
         g.coefficient = &coefficient[0] if g.n_pairs else NULL
         for i in range(g.n_columns):
@@ -391,6 +391,7 @@ cdef class Kernel:
                 coefficient[g.pair_start[i]] if g.latent_start[i] > g.pair_start[i] else 0.0
             )
         g.gamma_terms = &gamma_terms[0, 0] if gamma_terms.shape[0] else NULL
+        g.gamma_stride = gamma_terms.shape[1] if gamma_terms.shape[0] > 1 else 0
         for i, (predictor_, value_) in enumerate(auxiliary):
             channel = g.channel[i]
             predictor = predictor_
@@ -453,7 +454,8 @@ cdef class Kernel:
             Coefficients of the pairs.
         auxiliary : sequence of (predictor (N,), value)
             Of each auxiliary predictor its values and its compressed design.
-        gamma_terms : (N, 3), or empty except for the gamma family
+        gamma_terms : (N or 1, 4), or empty except for the gamma family
+            See ``auxiliary.pyx``; one row if they are the same for all.
         masses : sequence of (log_weight, odds_score) per level
             (1 or units, nodes) and (1 or units, nodes, odds).
         placement : sequence of (shift, scale, mix) per level, or None

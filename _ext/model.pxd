@@ -72,7 +72,8 @@ cdef struct Model:
     const double *constant
     const double *row_weight
     const double *offset
-    const double *gamma_terms
+    const double *gamma_terms   # as in ``Block``
+    Index gamma_stride
     bint fixed              # no latent variables and one level: see fixed.pxd
     # Design columns, compressed by rows. NULL without: every row has all columns.
     const long long *row_start    # (n_rows + 1)

@@ -33,7 +33,10 @@ cdef inline void place_block(
     block.y = g.y + start
     block.denominator = g.denominator + start
     block.constant = g.constant + start
-    block.gamma_terms = g.gamma_terms + 3 * start if g.gamma_terms != NULL else NULL
+    block.gamma_terms = NULL
+    if g.gamma_terms != NULL:
+        block.gamma_terms = g.gamma_terms + start * g.gamma_stride
+    block.gamma_stride = g.gamma_stride
     block.entry_start = g.entry_start + start if g.entry_start != NULL else NULL
     for c in range(3):
         block.aux[c] = NULL

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from gllamm_cli._auxiliary import gamma_terms
 from gllamm_cli.estimate.adapt import Placement
 from gllamm_cli.estimate.kernel import kernel_class
 from gllamm_cli.estimate.masses import Masses, evaluate_masses
@@ -19,7 +20,6 @@ from gllamm_cli.model.design import Design
 from gllamm_cli.model.families import COMPOSITE_CODE, FAMILY_BY_NAME, LINK_CODES
 from gllamm_cli.model.parameters import Parameters
 from gllamm_cli.model.quadrature import ProductRule, Rule
-from gllamm_cli.model.special import digamma, log_gamma, trigamma
 
 if TYPE_CHECKING:
     from gllamm_cli._kernel_portable import Kernel as CompiledKernel
@@ -30,7 +30,7 @@ Kernel = kernel_class()
 
 TERMS_PER_THREAD = 50_000
 """Densities (rows times nodes) in one evaluation that keep a thread busy for about 0.3 ms."""
-_NO_TERMS = np.zeros((0, 3))
+_NO_TERMS = np.zeros((0, 4))
 _NO_FIRST = np.zeros((0, 0))
 
 
@@ -183,19 +183,13 @@ class Engine:
         )
 
     def _gamma_terms(self, predictors: list[tuple[FloatArray, FloatArray]]) -> FloatArray:
-        """Functions of the shape of gamma rows, (N, 3); empty without any."""
+        """Functions of the shape of gamma rows, (N or 1, 4); empty without any."""
         if not self._has_gamma:
             return _NO_TERMS
         scale = predictors[0][0]
         # While nodes move, the parameters stay.
         if self._gamma is None or self._gamma[0] is not scale:
-            # Usually all rows have the same.
-            different = scale if scale.min() != scale.max() else scale[:1]
-            shape = np.exp(-2.0 * different)
-            terms = np.column_stack([log_gamma(shape), digamma(shape), trigamma(shape)])
-            if len(terms) != len(scale):
-                terms = np.repeat(terms, len(scale), axis=0)
-            self._gamma = scale, terms
+            self._gamma = scale, gamma_terms(scale)
         return self._gamma[1]
 
     def _predictors(self, theta: FloatArray) -> list[tuple[FloatArray, FloatArray]]:

@@ -66,7 +66,7 @@ NEARBY = 100.0
 """g'H^-1 g at the start below which the first step is so good that the nodes should be, too."""
 BEST_RATE = 0.01
 """Factor by which a step shrinks the distance at best, nodes being one step behind."""
-STALE = 0.25
+STALE = 0.4
 """Movement of nodes, in their scales, after which derivatives are computed anew."""
 MOST_FOLLOWING = 80
 MOST_SETTLED = 40

@@ -15,6 +15,8 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
+from gllamm_cli._auxiliary import evaluate_predictor
+
 FloatArray = NDArray[np.float64]
 IndexArray = NDArray[np.int64]
 
@@ -73,52 +75,26 @@ class AuxiliaryPredictor:
         """Whether every T is the identity."""
         return not self.transform.any()
 
-    @cached_property
-    def _absent(self) -> IndexArray:
-        """Rows without groups."""
-        return np.flatnonzero(np.diff(self.row_group) == 0)
-
-    @cached_property
-    def _single(self) -> IndexArray | None:
-        """Rows with a group, if no row has several and no group several terms."""
-        present = np.diff(self.row_group) == 1
-        n = len(self.group_start) - 1
-        single = np.count_nonzero(present) == n and len(self.column) == n
-        return np.flatnonzero(present) if single else None
-
-    def _groups(self, alpha: FloatArray) -> FloatArray:
-        """W'alpha of each group."""
-        terms = self.weight * alpha[self.column]
-        return terms if self._single is not None else _sums(terms, self.group_start)
-
     def evaluate(self, alpha: FloatArray) -> tuple[FloatArray, FloatArray]:
         """Return the predictor (N,) and its derivative in the parameter of each term (terms,)."""
-        forms = self._groups(alpha)
-        if self.linear:
-            return self._present(forms), self.weight
-        values, slopes = forms.copy(), np.ones_like(forms)
-        exp, log = self.transform == Transform.EXP, self.transform == Transform.LOG_ABS
-        values[exp] = slopes[exp] = np.exp(np.minimum(forms[exp], 700.0))
-        values[log] = np.log(np.maximum(np.abs(forms[log]), 1e-300))
-        slopes[log] = 1.0 / np.where(forms[log] == 0.0, 1e-300, forms[log])
-        return self._present(values), self.weight * np.repeat(slopes, np.diff(self.group_start))
-
-    def _present(self, values: FloatArray) -> FloatArray:
-        """Sums of groups in each row, and what stands for no predictor where rows have none."""
-        if self._single is not None:
-            predictor = np.full(len(self.row_group) - 1, ABSENT[self.channel])
-            predictor[self._single] = values
-            return predictor
-        predictor = _sums(values, self.row_group)
-        predictor[self._absent] = ABSENT[self.channel]
-        return predictor
+        predictor, slope = evaluate_predictor(
+            self.row_group,
+            self.group_start,
+            self.column,
+            self.weight,
+            self.transform,
+            alpha,
+            ABSENT[self.channel],
+            self.linear,
+        )
+        return predictor, self.weight if slope is None else slope
 
     def curvature(self, alpha: FloatArray, first: FloatArray) -> FloatArray:
         """Return sum_i first_i * (second derivatives of predictor i), (A, A).
 
         ``first`` (N,) are expected derivatives of the log likelihood in the predictor.
         """
-        forms = self._groups(alpha)
+        forms = _sums(self.weight * alpha[self.column], self.group_start)
         bend = np.zeros_like(forms)
         exp, log = self.transform == Transform.EXP, self.transform == Transform.LOG_ABS
         bend[exp] = np.exp(np.minimum(forms[exp], 700.0))

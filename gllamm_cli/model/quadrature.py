@@ -85,8 +85,9 @@ def gauss_hermite(points: int) -> tuple[tuple[float, ...], tuple[float, ...]]:
 
     Exact for polynomials of degree ``2 * points - 1`` under N(0, 1). The nodes are eigenvalues of
     the Jacobi matrix (Golub and Welsch 1969), improved by a Newton step for the orthonormal
-    polynomial; a weight is 1 / (points p(x)^2), p being the polynomial of the next lower degree.
-    Of very many points the outermost have weights below the smallest number; those are left out.
+    polynomial (p_n' = sqrt(n) p_{n-1}); a weight is 1 / (points p(x)^2), p being the polynomial
+    of the next lower degree. Of very many points the outermost have weights below the smallest
+    number; those are left out.
     """
     if points > MOST_BY_EIGENVALUES:
         # Imported late: scipy takes longer to load than most models to fit.
@@ -98,22 +99,25 @@ def gauss_hermite(points: int) -> tuple[tuple[float, ...], tuple[float, ...]]:
         return tuple(x[used].tolist()), tuple(logarithms.tolist())
     roots = np.sqrt(np.arange(1.0, points))
     x = np.linalg.eigvalsh(np.diag(roots, 1) + np.diag(roots, -1))
-    lower, own = _last_two(points, x)
-    x = x - own / (math.sqrt(points) * lower)
-    x = 0.5 * (x - x[::-1])
-    lower, _ = _last_two(points, x)
+    lowest, lower, own = _last_three(points, x)
+    step = -own / (math.sqrt(points) * lower)
+    x = 0.5 * ((x + step) - (x + step)[::-1])
+    # The step is so short that the derivative tells the polynomial's value after it.
+    lower += math.sqrt(points - 1.0) * lowest * step
     log_weights = -2.0 * np.log(np.abs(lower)) - math.log(points)
     log_weights = 0.5 * (log_weights + log_weights[::-1])
     log_weights -= math.log(np.exp(log_weights).sum())
     return tuple(x.tolist()), tuple(log_weights.tolist())
 
 
-def _last_two(degree: int, x: FloatArray) -> tuple[FloatArray, FloatArray]:
-    """Values of the orthonormal Hermite polynomials of degrees ``degree - 1`` and ``degree``."""
-    before, value = np.zeros_like(x), np.ones_like(x)
+def _last_three(degree: int, x: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray]:
+    """Values of the orthonormal Hermite polynomials of degrees ``degree - 2`` to ``degree``."""
+    lowest = before = np.zeros_like(x)
+    value = np.ones_like(x)
     for k in range(degree):
-        before, value = value, (x * value - math.sqrt(k) * before) / math.sqrt(k + 1.0)
-    return before, value
+        following = (x * value - math.sqrt(k) * before) / math.sqrt(k + 1.0)
+        lowest, before, value = before, value, following
+    return lowest, before, value
 
 
 def equal_probability_rule(points: tuple[int, ...]) -> Rule:

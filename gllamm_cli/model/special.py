@@ -1,27 +1,16 @@
-"""Special functions that fits need, in numpy alone.
+"""Special functions that fits need, without scipy.
 
 scipy takes longer to load than most models to fit.
 """
 
 from __future__ import annotations
 
-import math
-
 import numpy as np
 from numpy.typing import NDArray
 
-from gllamm_cli.model.distinct import numbered
+from gllamm_cli._auxiliary import log_gammas
 
 FloatArray = NDArray[np.float64]
-
-FEW_VALUES = 50_000
-"""Different values up to which logs of the gamma function are computed one by one."""
-ASYMPTOTIC = 10.0
-"""From here on the asymptotic series are accurate to rounding."""
-DIGAMMA_SERIES = (1 / 12, -691 / 32760, 1 / 132, -1 / 240, 1 / 252, -1 / 120, 1 / 12)
-"""Bernoulli numbers B_2k over 2k, k = 7, ..., 1."""
-TRIGAMMA_SERIES = (7 / 6, -691 / 2730, 5 / 66, -1 / 30, 1 / 42, -1 / 30, 1 / 6)
-"""Bernoulli numbers B_2k, k = 7, ..., 1."""
 
 CENTRE_OVER = (
     2509.0809287301227,
@@ -86,9 +75,6 @@ TAIL_UNDER = (
 """Coefficients of Wichura's algorithm, the highest power first."""
 
 
-FEW_TO_SHIFT = 64
-
-
 def log_gamma(x: FloatArray) -> FloatArray:
     """Log of the gamma function of nonnegative numbers, (N,)."""
     if len(x) and x.max() < 1000 + 10 * len(x):
@@ -97,69 +83,9 @@ def log_gamma(x: FloatArray) -> FloatArray:
             # Counts repeat themselves: a table of those that occur.
             occurring = np.flatnonzero(np.bincount(whole))
             table = np.zeros(int(occurring[-1]) + 1)
-            table[occurring] = _one_by_one(occurring)
+            table[occurring] = log_gammas(occurring.astype(np.float64))
             return table[whole]
-    values, number = numbered(x)
-    if len(values) <= FEW_VALUES:
-        return _one_by_one(values)[number]
-    from scipy.special import gammaln
-
-    return np.asarray(gammaln(x))
-
-
-def _one_by_one(x: NDArray[np.float64] | NDArray[np.int64]) -> FloatArray:
-    return np.array([_log_gamma(value) for value in x.tolist()], dtype=np.float64)
-
-
-def _log_gamma(x: float) -> float:
-    try:
-        return math.lgamma(x)
-    except (ValueError, OverflowError):
-        # At zero, and beyond the largest number.
-        return math.inf
-
-
-def digamma(x: FloatArray) -> FloatArray:
-    """Derivative of the log of the gamma function, of nonnegative numbers.
-
-    By recurrence and the asymptotic series, Abramowitz and Stegun (1964), 6.3.5 and 6.3.18.
-    """
-    with np.errstate(all="ignore"):
-        at, before = _shifted(x, -1.0)
-        square = 1.0 / (at * at)
-        series = square * _polynomial(DIGAMMA_SERIES, square)
-        return np.asarray(np.log(at) - 0.5 / at - series - before)
-
-
-def trigamma(x: FloatArray) -> FloatArray:
-    """Second derivative of the log of the gamma function, of nonnegative numbers.
-
-    By recurrence and the asymptotic series, Abramowitz and Stegun (1964), 6.4.6 and 6.4.12.
-    """
-    with np.errstate(all="ignore"):
-        at, before = _shifted(x, -2.0)
-        square = 1.0 / (at * at)
-        series = square / at * _polynomial(TRIGAMMA_SERIES, square)
-        return np.asarray(1.0 / at + 0.5 * square + series + before)
-
-
-def _shifted(x: FloatArray, power: float) -> tuple[FloatArray, FloatArray]:
-    """Numbers so large that the series serve, and the sum of powers of those on the way.
-
-    Those that are large enough stay as they are.
-    """
-    small = x < ASYMPTOTIC
-    steps = math.ceil(ASYMPTOTIC)
-    total = np.zeros_like(x)
-    if small.any():
-        # A table at once for few numbers, else step by step to save memory.
-        if len(x) <= FEW_TO_SHIFT:
-            total = ((x[:, None] + np.arange(steps)) ** power).sum(axis=1)
-        else:
-            for step in range(steps):
-                total += (x + step) ** power
-        total = np.where(small, total, 0.0)
-    return np.where(small, x + steps, x), total
+    return log_gammas(np.ascontiguousarray(x))
 
 
 def _polynomial(coefficients: tuple[float, ...], x: FloatArray) -> FloatArray:

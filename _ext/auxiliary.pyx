@@ -1,0 +1,167 @@
+# cython: language_level=3, boundscheck=False, wraparound=False
+# cython: cdivision=True, initializedcheck=False
+"""Auxiliary predictors of all rows, and the functions of the shape of gamma responses."""
+
+from libc.math cimport exp, fabs, fmax, fmin, lgamma, log
+
+import numpy as np
+
+cdef enum:
+    # Codes of ``gllamm_cli.model.auxiliary.Transform``.
+    IDENTITY = 0
+    EXPONENTIAL = 1
+    LOG_ABSOLUTE = 2
+
+cdef extern from *:
+    """
+    #define MOST_EXPONENT 700.0
+    #define LEAST_SIZE 1e-300
+    #define ASYMPTOTIC 10.0
+    """
+    double MOST_EXPONENT
+    double LEAST_SIZE
+    double ASYMPTOTIC
+
+
+def evaluate_predictor(
+    const long long[::1] row_group, const long long[::1] group_start, const int[::1] column,
+    const double[::1] weight, const signed char[::1] transform, const double[::1] alpha,
+    double absent, bint linear,
+):
+    """Sums over the groups of each row of T(w'alpha).
+
+    Parameters
+    ----------
+    row_group : (N + 1,), group_start : (groups + 1,), column, weight : (terms,)
+    transform : (groups,)
+        See ``gllamm_cli.model.auxiliary.AuxiliaryPredictor``.
+    alpha : (A,)
+    absent : float
+        Predictor of a row without groups.
+    linear : bool
+        Whether every T is the identity.
+
+    Returns
+    -------
+    predictor : (N,)
+    slope : (terms,)
+        Derivatives in the parameter of each term; None if linear: then they are the weights.
+    """
+    cdef Py_ssize_t n = row_group.shape[0] - 1, i, k, t
+    cdef double total, form, slope
+    predictor_ = np.empty(n)
+    slope_ = None if linear else np.empty(weight.shape[0])
+    cdef double[::1] predictor = predictor_
+    cdef double[::1] slopes = slope_
+    if row_group[n] != group_start.shape[0] - 1 or group_start[row_group[n]] != weight.shape[0]:
+        raise ValueError("groups do not fit the terms")
+    for t in range(column.shape[0]):
+        if not 0 <= column[t] < alpha.shape[0]:
+            raise ValueError("terms do not fit the parameters")
+    with nogil:
+        for i in range(n):
+            total = 0.0
+            for k in range(row_group[i], row_group[i + 1]):
+                form = 0.0
+                for t in range(group_start[k], group_start[k + 1]):
+                    form += weight[t] * alpha[column[t]]
+                if linear or transform[k] == IDENTITY:
+                    total += form
+                    slope = 1.0
+                elif transform[k] == EXPONENTIAL:
+                    slope = exp(fmin(form, MOST_EXPONENT))
+                    total += slope
+                else:
+                    total += log(fmax(fabs(form), LEAST_SIZE))
+                    slope = 1.0 / (LEAST_SIZE if form == 0.0 else form)
+                if not linear:
+                    for t in range(group_start[k], group_start[k + 1]):
+                        slopes[t] = weight[t] * slope
+            predictor[i] = total if row_group[i + 1] > row_group[i] else absent
+    return predictor_, slope_
+
+
+def log_gammas(const double[::1] x):
+    """Log of the gamma function of nonnegative numbers, (N,)."""
+    cdef Py_ssize_t n = x.shape[0], i
+    out_ = np.empty(n)
+    cdef double[::1] out = out_
+    with nogil:
+        for i in range(n):
+            out[i] = lgamma(x[i])
+    return out_
+
+
+def gamma_terms(const double[::1] log_scale):
+    """The shape exp(-2 zeta) of each row, its log gamma, digamma and trigamma.
+
+    Parameters
+    ----------
+    log_scale : (N,)
+        zeta, the log of the coefficient of variation.
+
+    Returns
+    -------
+    (N, 4), or (1, 4) if all rows have the same.
+    """
+    cdef Py_ssize_t n = log_scale.shape[0], i, last = 0
+    cdef double shape
+    for i in range(1, n):
+        if log_scale[i] != log_scale[0]:
+            last = n - 1
+            break
+    out_ = np.empty((last + 1 if n else 0, 4))
+    cdef double[:, ::1] out = out_
+    with nogil:
+        for i in range(out.shape[0]):
+            if i and log_scale[i] == log_scale[i - 1]:
+                out[i, :] = out[i - 1, :]
+                continue
+            shape = exp(-2.0 * log_scale[i])
+            out[i, 0] = shape
+            out[i, 1] = lgamma(shape)
+            out[i, 2] = digamma(shape)
+            out[i, 3] = trigamma(shape)
+    return out_
+
+
+cdef inline double digamma(double x) noexcept nogil:
+    """Derivative of the log of the gamma function, of a nonnegative number.
+
+    By recurrence and the asymptotic series, Abramowitz and Stegun (1964), 6.3.5 and 6.3.18.
+    """
+    cdef double before = 0.0, square
+    while x < ASYMPTOTIC:
+        before += 1.0 / x
+        x += 1.0
+    square = 1.0 / (x * x)
+    return log(x) - 0.5 / x - before - square * (
+        1.0 / 12 - square * (
+            1.0 / 120 - square * (
+                1.0 / 252 - square * (
+                    1.0 / 240 - square * (1.0 / 132 - square * (691.0 / 32760 - square / 12))
+                )
+            )
+        )
+    )
+
+
+cdef inline double trigamma(double x) noexcept nogil:
+    """Second derivative of the log of the gamma function, of a nonnegative number.
+
+    By recurrence and the asymptotic series, Abramowitz and Stegun (1964), 6.4.6 and 6.4.12.
+    """
+    cdef double before = 0.0, square
+    while x < ASYMPTOTIC:
+        before += 1.0 / (x * x)
+        x += 1.0
+    square = 1.0 / (x * x)
+    return before + 1.0 / x + 0.5 * square + square / x * (
+        1.0 / 6 - square * (
+            1.0 / 30 - square * (
+                1.0 / 42 - square * (
+                    1.0 / 30 - square * (5.0 / 66 - square * (691.0 / 2730 - square * 7.0 / 6))
+                )
+            )
+        )
+    )

@@ -88,6 +88,9 @@ setup(
             extra_link_args=["-fopenmp"],
         ),
         Extension("gllamm_cli._processor", ["_ext/processor.pyx"]),
+        Extension(
+            "gllamm_cli._scanning", ["_ext/scanning.pyx"], extra_compile_args=["-O3", *RELAXED]
+        ),
     ],
     options={"build_ext": {"parallel": os.cpu_count()}},
 )

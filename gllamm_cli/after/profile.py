@@ -189,7 +189,7 @@ class Profile:
         at_maximum = _Point(float(fit.estimates[position]), fit.log_likelihood, 0.0, fit.estimates)
         target = critical_value(level)
         known = [at_maximum]
-        with one_thread_in_libraries(len(fit.names)):
+        with one_thread_in_libraries(len(fit.names), fit.n_rows):
             lower = self._end(position, -1.0, target, known)
             upper = self._end(position, 1.0, target, known)
             between = self._points(position, lower, upper, points, known)

@@ -15,7 +15,9 @@ if TYPE_CHECKING:
 
 
 FEWEST_FOR_BLAS_THREADS = 10
-"""Rows of a matrix from which BLAS may share a product among threads."""
+"""Rows of a matrix from which BLAS shares many products among threads."""
+FEWEST_ROWS = 200_000
+"""Rows of a design that takes so long to evaluate that a few such products matter."""
 
 
 def available_threads() -> int:
@@ -32,14 +34,15 @@ def _libraries() -> ThreadpoolController:
 
 
 @contextmanager
-def one_thread_in_libraries(n_parameters: int) -> Iterator[None]:
+def one_thread_in_libraries(n_parameters: int, n_rows: int) -> Iterator[None]:
     """Keep linear algebra to one thread while the kernel's threads are at work.
 
     Threads of BLAS spin for a while after each product, on processors that the
-    kernel wants. For matrices of few parameters it starts none, and looking for the
-    libraries would take longer than some fits.
+    kernel wants. For matrices of few parameters and rows that takes no longer than to look
+    for the libraries.
     """
-    if n_parameters < FEWEST_FOR_BLAS_THREADS or libraries_have_one_thread():
+    small = n_parameters < FEWEST_FOR_BLAS_THREADS and n_rows < FEWEST_ROWS
+    if small or libraries_have_one_thread():
         yield
         return
     with _libraries().limit(limits=1, user_api="blas"):

@@ -144,7 +144,7 @@ def fit_model(
     ready = time.perf_counter()
     if shortcuts and not fixed_only and not gaussian.applies(spec, design):
         job = replace(job, collapsed=collapsed(design, parameters.columns))
-    with one_thread_in_libraries(parameters.n):
+    with one_thread_in_libraries(parameters.n, design.n_rows):
         fit = _fit_fixed(job, shown) if fixed_only else _fit_latent(job)
     ended = time.perf_counter()
     return replace(
@@ -219,7 +219,7 @@ def _check_residuals(job: _Job, log_sd: float) -> None:
 
     ``log_sd`` is the smallest log residual standard deviation.
     """
-    size = float(np.abs(job.design.y).max())
+    size = max(float(job.design.y.max()), -float(job.design.y.min()))
     if np.exp(log_sd) <= NO_RESIDUAL * max(size, 1e-300):
         raise NoVariance(
             f"{job.spec.depvar} has no variance given the covariates",

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from gllamm_cli._scanning import in_order
 from gllamm_cli.errors import BadWeights, InvalidSyntax
 from gllamm_cli.model.design import Design, DesignLevel
 from gllamm_cli.model.distinct import n_combinations
@@ -175,7 +176,9 @@ class _Rows:
     def __call__(self, name: str) -> FloatArray:
         if name not in self._gathered:
             values = self._dataset.column(name)
-            self._gathered[name] = values if self.positions is None else values[self.positions]
+            if self.positions is not None:
+                values = values[self.positions]
+            self._gathered[name] = np.ascontiguousarray(values)
         return self._gathered[name]
 
 
@@ -187,21 +190,10 @@ def _sort(spec: ModelSpec, column: _Rows, number: IndexArray) -> IndexArray | No
     # The rows of a composite stay together even if they are of several kinds.
     keys.append(number if spec.composite is None else column(spec.composite.unit))
     keys.extend(column(level.unit) for level in spec.levels)
-    if _in_order(keys[::-1]):
+    # A number that all rows share says nothing of their order.
+    if in_order([key.astype(np.float64, copy=False) for key in keys[::-1] if key.strides[0]]):
         return None
     return np.lexsort([np.arange(column.n), *keys])
-
-
-def _in_order(keys: list[NDArray[np.float64] | IndexArray]) -> bool:
-    """Whether rows ascend in the first key, within its values in the second, and so on."""
-    same = None
-    for key in keys:
-        down = key[1:] < key[:-1]
-        if (down if same is None else down & same).any():
-            return False
-        equal = key[1:] == key[:-1]
-        same = equal if same is None else same & equal
-    return True
 
 
 def nested_levels(

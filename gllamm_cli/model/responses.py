@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from gllamm_cli._scanning import zeros_and_ones
 from gllamm_cli.errors import InvalidResponse, InvalidSyntax
 from gllamm_cli.model.auxiliary import OrdinalRows
 from gllamm_cli.model.design import CompositeRows
@@ -86,7 +87,7 @@ def check_domain(
             hint=f"{int((y <= 0).sum())} rows are zero or negative",
         )
     elif domain is Domain.PROPORTION:
-        if response.denominator is None and ((y == 0.0) | (y == 1.0)).all():
+        if response.denominator is None and zeros_and_ones(np.ascontiguousarray(y)):
             return []
         if (denominator <= 0).any():
             raise InvalidResponse(f"denominator {response.denominator} must be greater than 0")

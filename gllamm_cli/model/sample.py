@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
+from gllamm_cli._scanning import all_finite, outcomes_by_value
 from gllamm_cli.errors import (
     InsufficientObservations,
     NoObservations,
@@ -69,13 +69,6 @@ def _roles(spec: ModelSpec) -> dict[str, str]:
     return roles
 
 
-def all_finite(values: FloatArray) -> bool:
-    """Whether no value is missing or infinite."""
-    with np.errstate(over="ignore", invalid="ignore"):
-        # As a rule the sum tells, with no memory for an answer of each.
-        return math.isfinite(values.sum()) or bool(np.isfinite(values).all())
-
-
 def estimation_rows(spec: ModelSpec, dataset: Dataset) -> tuple[IndexArray, list[str]]:
     """Return positions of the rows in the sample, and notes on rows left out."""
     positions, notes = sample_positions(spec, dataset)
@@ -94,7 +87,7 @@ def sample_positions(spec: ModelSpec, dataset: Dataset) -> tuple[IndexArray | No
     notes: list[str] = []
     reasons: dict[str, int] = {}
     for name, role in _roles(spec).items():
-        values = dataset.column(name)
+        values = np.ascontiguousarray(dataset.column(name))
         if all_finite(values):
             continue
         present = np.isfinite(values)
@@ -106,7 +99,7 @@ def sample_positions(spec: ModelSpec, dataset: Dataset) -> tuple[IndexArray | No
         f"{count} observation{'s' if count > 1 else ''} omitted: missing values in {role}"
         for role, count in reasons.items()
     )
-    n = int(usable.sum())
+    n = int(np.count_nonzero(usable))
     if n == 0:
         raise NoObservations("no observations", hint="; ".join(notes))
     if n == 1:
@@ -118,21 +111,19 @@ def _check_separation(
     spec: ModelSpec, y: FloatArray, denominator: FloatArray, name: str, x: FloatArray
 ) -> None:
     """Raise PerfectPrediction if one value of an indicator always has the same outcome."""
-    low, high = x.min(), x.max()
-    # Most covariates have many values: a few rows will tell.
-    for some in (x[:100], x):
-        if low == high or not ((some == low) | (some == high)).all():
-            return
-    # Without a constant the group at 0 is described by the other covariates.
-    groups = [high] if low == 0.0 and not spec.constant else [low, high]
-    for value in groups:
-        group = x == value
-        for outcome, always in (("failure", y == 0), ("success", y == denominator)):
-            if not (group & ~always).any():
+    found = outcomes_by_value(x, y, denominator)
+    if found is None:
+        return
+    for value, others in zip(*found, strict=True):
+        # Without a constant the group at 0 is described by the other covariates.
+        if value == 0.0 and value == found[0][0] and not spec.constant:
+            continue
+        for outcome, seen in zip(("failure", "success"), others, strict=True):
+            if not seen:
                 raise PerfectPrediction(
                     f"{name} = {value:g} predicts {outcome} perfectly",
                     hint=f"leave out {name}, combine categories, or drop these "
-                    f"{int(group.sum())} rows",
+                    f"{int((x == value).sum())} rows",
                 )
 
 
@@ -184,7 +175,7 @@ def check_covariates(
     spec = replace(spec, covariates=tuple(kept))
     binary = FAMILY_BY_NAME[spec.response.family].domain is Domain.PROPORTION
     if binary and len(links) == 1 and not (links[0].ordinal or links[0].nominal):
-        if (y == 0).all() or (y == denominator).all():
+        if not y.any() or np.array_equal(y, denominator):
             raise NoObservations(
                 "outcome does not vary", hint=f"{spec.depvar} is the same in all rows used"
             )

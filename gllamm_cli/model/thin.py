@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from gllamm_cli.model.auxiliary import OrdinalRows
 from gllamm_cli.model.design import Design, DesignLevel
 
+FloatArray = NDArray[np.float64]
 IndexArray = NDArray[np.int64]
 
 
@@ -27,6 +28,7 @@ def thinned(design: Design, step: int) -> Design:
         parent = np.repeat(np.arange(len(kept)), size)
         # All units of the level below in those that are kept.
         kept = np.repeat(level.first[kept] - levels[0].first[:-1], size) + np.arange(len(parent))
+    take = _Gather(kept)
     composite = design.composite
     if composite is not None:
         composite = replace(
@@ -40,19 +42,32 @@ def thinned(design: Design, step: int) -> Design:
         design,
         kind=design.kind[kept],
         positions=kept if design.positions is None else design.positions[kept],
-        y=design.y[kept],
-        denominator=design.denominator[kept],
-        offset=design.offset[kept],
-        row_weight=design.row_weight[kept],
-        total_weight=design.total_weight[kept],
-        frequency=design.frequency[kept],
-        variables={name: x[kept] for name, x in design.variables.items()},
+        y=take(design.y),
+        denominator=take(design.denominator),
+        offset=take(design.offset),
+        row_weight=take(design.row_weight),
+        total_weight=take(design.total_weight),
+        frequency=take(design.frequency),
+        variables={name: take(x) for name, x in design.variables.items()},
         levels=tuple(levels),
         entry_start=design.entries_of(kept),
         ordinal=tuple(_part_of_response(rows, kept) for rows in design.ordinal),
         cluster=None if design.cluster is None else design.cluster[::step],
         composite=composite,
     )
+
+
+class _Gather:
+    """Some rows of arrays; those of one array, which may stand for several, once."""
+
+    def __init__(self, rows: IndexArray) -> None:
+        self._rows = rows
+        self._found: dict[int, FloatArray] = {}
+
+    def __call__(self, values: FloatArray) -> FloatArray:
+        if id(values) not in self._found:
+            self._found[id(values)] = values[self._rows]
+        return self._found[id(values)]
 
 
 def _starts(sizes: IndexArray) -> IndexArray:

@@ -1,0 +1,55 @@
+"""Questions about columns get the answers that numpy gives the long way."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gllamm_cli._scanning import all_finite, in_order, outcomes_by_value, zeros_and_ones
+
+LENGTHS = [1, 5, 1024, 3000]
+FEW = st.integers(0, 3).map(float)
+
+
+@pytest.mark.parametrize("n", LENGTHS)
+@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
+def test_one_value_that_is_not_finite_is_seen_wherever_it_is(n, bad):
+    values = np.full(n, 1e308)
+    assert all_finite(values)
+    for at in {0, n // 2, n - 1}:
+        other = values.copy()
+        other[at] = bad
+        assert not all_finite(other)
+    assert all_finite(np.zeros(0))
+
+
+@pytest.mark.parametrize("n", LENGTHS)
+@pytest.mark.parametrize("bad", [2.0, -1.0, 0.5, np.nan])
+def test_anything_but_zero_and_one_is_seen_wherever_it_is(n, bad):
+    values = (np.arange(n) % 3 == 0) * 1.0
+    assert zeros_and_ones(values)
+    for at in {0, n // 2, n - 1}:
+        other = values.copy()
+        other[at] = bad
+        assert not zeros_and_ones(other)
+
+
+@given(st.lists(st.tuples(FEW, FEW, FEW), max_size=12), st.booleans())
+def test_rows_are_in_order_if_python_sorts_them_so(rows, ascending):
+    rows = sorted(rows) if ascending else rows
+    keys = [np.array(key) for key in zip(*rows, strict=True)]
+    assert in_order(keys) == (rows == sorted(rows))
+
+
+@given(st.lists(st.tuples(FEW, st.integers(0, 2), st.integers(1, 2)), max_size=10))
+def test_outcomes_at_two_values(rows):
+    x, y, n = (np.array([row[k] for row in rows], dtype=np.float64) for k in range(3))
+    found = outcomes_by_value(x, y, n)
+    values = sorted(set(x.tolist()))
+    seen = tuple(((y[x == v] != 0.0).any(), (y[x == v] != n[x == v]).any()) for v in values)
+    if len(values) != 2 or all(all(pair) for pair in seen):
+        assert found is None
+    else:
+        assert found == (tuple(values), seen)

@@ -83,6 +83,25 @@ def standard_placement(design: Design) -> Placement:
     return Placement(tuple(levels))
 
 
+def rescaled(placement: Placement, factors: list[FloatArray]) -> Placement:
+    """Return the same nodes for latent variables in units that are ``factors`` times as large.
+
+    ``factors`` are (n,) per level: with v = U e and D their diagonal, D^-1 v = (D^-1 U D) D^-1 e.
+    """
+    whole = np.concatenate(factors)
+    levels = []
+    for level, factor in zip(placement.levels, factors, strict=True):
+        levels.append(
+            LevelPlacement(
+                level.shift / factor,
+                level.scale / factor,
+                level.mix * whole / factor[:, None],
+                level.mean / factor,
+            )
+        )
+    return Placement(tuple(levels))
+
+
 def refresh(
     design: Design,
     moments: tuple[FloatArray, ...],

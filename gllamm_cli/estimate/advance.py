@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from gllamm_cli.estimate.engine import Engine
 from gllamm_cli.estimate.maximise import maximise
 from gllamm_cli.estimate.objective import LatentObjective
+from gllamm_cli.estimate.spread import spread_out
 from gllamm_cli.estimate.start import default_start, fit_fixed_part
 from gllamm_cli.model.constraints import Reduction
 from gllamm_cli.model.design import Design
@@ -59,6 +60,7 @@ def advanced_start(
         return None
     part = thinned(design, step)
     start = advanced_start(spec, part, parameters, reduction, threads)
+    fresh = start is None
     if start is None:
         fixed = fit_fixed_part(spec, part, threads, tolerance=CLOSE_ENOUGH)
         if fixed is None or not (fixed.converged and fixed.concave):
@@ -67,8 +69,11 @@ def advanced_start(
             return None
         start = default_start(parameters, fixed.point)
     engine = Engine(*factorise(part, parameters, adaptive=spec.adaptive), threads)
+    objective = LatentObjective(engine, reduction, spec.adaptive)
+    if fresh:
+        start = spread_out(objective, parameters, start)
     maximum = maximise(
-        LatentObjective(engine, reduction, spec.adaptive),
+        objective,
         reduction.reduce(start),
         adaptive=spec.adaptive,
         most_iterations=MOST_ITERATIONS,

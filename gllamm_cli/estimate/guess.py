@@ -27,11 +27,15 @@ from gllamm_cli.model.spec import ModelSpec
 from gllamm_cli.model.structure import as_column
 
 FloatArray = NDArray[np.float64]
+IndexArray = NDArray[np.int64]
 
 MEAN_LOG_NORMAL = -0.6351814227307391
 """E ln|Z| for standard normal Z."""
 MEAN_ABS_NORMAL = 0.7978845608028654
 """E |Z|."""
+MOST_ROWS = 10_000
+"""Rows that a guess is made from."""
+GOLDEN_RATIO = 0.6180339887498949
 
 
 def _transformed(link: Link, y: FloatArray, weight: FloatArray) -> FloatArray:
@@ -48,23 +52,32 @@ def _transformed(link: Link, y: FloatArray, weight: FloatArray) -> FloatArray:
     return link.predictor(mean)
 
 
-def _working_responses(design: Design) -> tuple[FloatArray, NDArray[np.bool_]]:
-    """Linear predictors suggested by the responses, and the rows that have one."""
-    z = np.zeros(design.n_rows)
-    usable = np.zeros(design.n_rows, dtype=bool)
+def _sampled(n: int) -> IndexArray | slice:
+    """Some of many rows, spread evenly but without a period: data often have one."""
+    if n <= MOST_ROWS:
+        return slice(None)
+    return (np.arange(MOST_ROWS) * GOLDEN_RATIO % 1.0 * n).astype(np.int64)
+
+
+def _working_responses(
+    design: Design, some: IndexArray | slice
+) -> tuple[FloatArray, NDArray[np.bool_]]:
+    """Linear predictors suggested by some responses, and which of the rows have one."""
+    y, kinds, weight = design.y[some], design.kind[some], design.total_weight[some]
+    z, usable = np.zeros(len(y)), np.zeros(len(y), dtype=bool)
     for family in FAMILIES:
         for link in LINKS:
             # Parts of composites have no response of their own: they start at zero.
             code = family.code * LINK_CODES + link.code
             if link.ordinal or link.nominal or code not in design.kinds:
                 continue
-            here = (design.kind == code) & (design.total_weight > 0)
+            here = (kinds == code) & (weight > 0)
             if not here.any():
                 continue
-            y = design.y[here]
+            own = y[here]
             if family.domain is Domain.PROPORTION:
-                y = y / design.denominator[here]
-            z[here] = _transformed(link, y, design.total_weight[here])
+                own = own / design.denominator[some][here]
+            z[here] = _transformed(link, own, weight[here])
             usable |= here
     return z, usable
 
@@ -83,37 +96,38 @@ def _thresholds(rows: OrdinalRows, weight: FloatArray, link: Link) -> FloatArray
     return out
 
 
-def _scale(design: Design, residual: FloatArray) -> FloatArray:
+def _scale(design: Design, some: IndexArray | slice, residual: FloatArray) -> FloatArray:
     """Coefficients of the scale equation from residuals; 1 where a scale cannot be seen."""
-    gauss = design.kind // LINK_CODES == FAMILY_BY_NAME["gauss"].code
-    gamma = design.kind // LINK_CODES == FAMILY_BY_NAME["gamma"].code
-    seen = gauss | gamma
+    family = design.kind[some] // LINK_CODES
+    seen = (family == FAMILY_BY_NAME["gauss"].code) | (family == FAMILY_BY_NAME["gamma"].code)
     size = np.abs(residual)
     floor = 1e-3 * (float(size[seen].mean()) if seen.any() else 1.0) + 1e-12
-    columns = [design.product(as_column(variable)) for variable in design.scale_variables]
+    columns = [design.product(as_column(variable), some) for variable in design.scale_variables]
     if design.natural_scale:
         target = np.where(seen, size / MEAN_ABS_NORMAL, 1.0)
     else:
         target = np.where(seen, np.log(np.maximum(size, floor)) - MEAN_LOG_NORMAL, 0.0)
-    return rough_least_squares(columns, target, design.total_weight)
+    return rough_least_squares(columns, target, design.total_weight[some])
 
 
 def first_guess(spec: ModelSpec, design: Design, parameters: Parameters) -> FloatArray:
     """Return starting values of a model without latent variables, (K,)."""
     guess = np.zeros(parameters.n)
-    z, usable = _working_responses(design)
+    some = _sampled(design.n_rows)
+    z, usable = _working_responses(design, some)
     fixed = [k for k, name in enumerate(parameters.names) if name.block == "fixed"]
-    residual = z - design.offset
+    residual = z - design.offset[some]
     if fixed and usable.any() and not spec.blocks:
-        columns = [design.product(as_column(parameters.names[k].name)) for k in fixed]
-        guess[fixed] = rough_least_squares(columns, residual, design.total_weight * usable)
+        columns = [design.product(as_column(parameters.names[k].name), some) for k in fixed]
+        weight = design.total_weight[some] * usable
+        guess[fixed] = rough_least_squares(columns, residual, weight)
         for k, x in zip(fixed, columns, strict=True):
             residual = residual - guess[k] * x
     auxiliary = parameters.auxiliary_index
     if design.scale_variables:
-        plain = design.kind % LINK_CODES == LINK_BY_NAME["ident"].code
-        spread = np.where(plain, residual, _relative_spread(design))
-        guess[auxiliary[: len(design.scale_variables)]] = _scale(design, spread)
+        plain = design.kind[some] % LINK_CODES == LINK_BY_NAME["ident"].code
+        spread = np.where(plain, residual, _relative_spread(design, some))
+        guess[auxiliary[: len(design.scale_variables)]] = _scale(design, some, spread)
     ordinal = [r for r in spec.responses if LINK_BY_NAME[r.link].ordinal]
     for rows, response in zip(design.ordinal, ordinal, strict=True):
         values = _thresholds(rows, design.total_weight, LINK_BY_NAME[response.link])
@@ -122,9 +136,10 @@ def first_guess(spec: ModelSpec, design: Design, parameters: Parameters) -> Floa
     return guess
 
 
-def _relative_spread(design: Design) -> FloatArray:
+def _relative_spread(design: Design, some: IndexArray | slice) -> FloatArray:
     """Deviations from the mean, relative to it for gamma responses."""
-    average = float(np.average(design.y, weights=design.total_weight))
-    deviation = design.y - average
-    gamma = design.kind // LINK_CODES == FAMILY_BY_NAME["gamma"].code
+    y = design.y[some]
+    average = float(np.average(y, weights=design.total_weight[some]))
+    deviation = y - average
+    gamma = design.kind[some] // LINK_CODES == FAMILY_BY_NAME["gamma"].code
     return np.where(gamma, deviation / average if average else deviation, deviation)

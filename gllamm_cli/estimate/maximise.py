@@ -79,6 +79,10 @@ UNNOTICED = 1e-9
 
 Where it matters so much where they are, derivatives are computed anew, too.
 """
+UNCHANGED = 1e-9
+"""Relative change of the log likelihood by the last move of nodes that ends their pursuit."""
+LEAST_FELT = 1e-6
+"""Change of the log likelihood for each scale that nodes move, at least."""
 IN_PLACE = 1e-5
 """Movement of nodes, in their scales, that leaves derivatives from before as good as new."""
 MOST_REDUCTIONS = 40
@@ -248,6 +252,8 @@ def maximise(
     converged = False
     # Whether nodes have moved since the derivatives were computed.
     moved = distance = np.inf
+    # Change of the log likelihood when nodes moved last, for each scale.
+    felt = LEAST_FELT
     stale = False
     if curvature.scaled_gradient < NEARBY:
         moved = objective.follow(point)
@@ -256,18 +262,24 @@ def maximise(
         before, distance = distance, float(np.sqrt(curvature.scaled_gradient))
         counted = n_units if curvature.concave else 0
         if _close(distance, before, tolerance, counted) and curvature.eigenvalues[0] > -FLAT:
-            in_place = not stale or moved < IN_PLACE * min(1.0, n_units / MANY)
+            near = min(IN_PLACE * min(1.0, n_units / MANY), UNCHANGED * abs(value) / felt)
+            in_place = not stale or moved < near
+            shift = 0.0
             # Where a rough answer will do, so will nodes that are roughly in place.
             if not (objective.at_rest and in_place) and tolerance < ROUGH:
                 if not objective.at_rest:
                     objective.settled_value(point)
+                shift = -value
                 value, score, hessian = objective.derivatives(point)
                 if not np.isfinite(value):
                     return None
+                shift += value
+                felt = max(abs(shift) / moved, LEAST_FELT) if stale and moved else felt
                 stale = False
                 curvature = _curvature(score, hessian)
                 distance = float(np.sqrt(curvature.scaled_gradient))
-            if _close(distance, before, tolerance, counted):
+            settled = abs(shift) <= UNCHANGED * abs(value)
+            if settled and _close(distance, before, tolerance, counted):
                 converged = True
                 if curvature.concave:
                     point = point + curvature.step(radius)[0]

@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from gllamm_cli.estimate.adapt import Placement, standard_placement
+from gllamm_cli.estimate.adapt import Placement, rescaled, standard_placement
 from gllamm_cli.estimate.engine import Engine, Evaluation
-from gllamm_cli.estimate.settle import UNCHANGED, settle
+from gllamm_cli.estimate.settle import UNCHANGED, Settled, settle
 from gllamm_cli.model.constraints import Reduction
 
 FloatArray = NDArray[np.float64]
@@ -38,7 +38,8 @@ class LatentObjective:
         self.settled = True
         self.at_rest = not adaptive
         self._held = False
-        self._movement, self._passes = np.inf, 0
+        self._placed_at: FloatArray | None = None
+        self._movement = np.inf
         self._before = self.placement
         self._last: tuple[FloatArray, Placement, Evaluation] | None = None
 
@@ -54,7 +55,9 @@ class LatentObjective:
 
     def settled_value(self, point: FloatArray, tolerance: float = 0.0) -> float:
         """Log likelihood after moving adaptive nodes to where they belong at ``point``."""
-        return self._move(point, max(tolerance, UNCHANGED), 0.0)
+        if self.placement is None:
+            return self.value(point)
+        return self._move(point, self.placement, max(tolerance, UNCHANGED), 0.0).log_likelihood
 
     def follow(self, point: FloatArray, near: float = NEAR) -> float:
         """Move adaptive nodes to about where they belong at ``point``.
@@ -64,30 +67,51 @@ class LatentObjective:
         """
         if self.placement is None or self._held:
             return 0.0
-        self._move(point, UNCHANGED, near)
-        return self._movement if self._passes == 0 else np.inf
+        if self._last is None and self._movement <= near and self._is_placed_at(point):
+            return self._movement
+        outcome = self._move(point, self.placement, UNCHANGED, near)
+        return outcome.movement if outcome.passes == 0 else np.inf
 
-    def _move(self, point: FloatArray, tolerance: float, near: float) -> float:
-        self._before = self.placement
-        if self.placement is None:
-            return self.value(point)
+    def _is_placed_at(self, point: FloatArray) -> bool:
+        theta = self._reduction.full(point)
+        return self._placed_at is not None and np.array_equal(self._placed_at, theta)
+
+    def _move(
+        self, point: FloatArray, placement: Placement, tolerance: float, near: float
+    ) -> Settled:
+        self._before = placement
         theta = self._reduction.full(point)
         first = None
-        if self._last is not None and self._last[1] is self.placement:
+        if self._last is not None and self._last[1] is placement:
             first = self._last[2] if np.array_equal(self._last[0], theta) else None
-        outcome = settle(
-            self.engine, theta, self.placement, tolerance=tolerance, near=near, first=first
-        )
+        outcome = settle(self.engine, theta, placement, tolerance=tolerance, near=near, first=first)
         if not np.isfinite(outcome.log_likelihood):
             # Nodes placed for other parameters may be useless here.
             nodes = standard_placement(self.engine.design)
             outcome = settle(self.engine, theta, nodes, tolerance=tolerance, near=near)
         self._last = None
-        self.placement = outcome.placement
+        self.placement, self._placed_at = outcome.placement, theta
         self.settled = outcome.settled
-        self._movement, self._passes = outcome.movement, outcome.passes
+        self._movement = outcome.movement
         self.at_rest = outcome.movement <= AT_REST
-        return outcome.log_likelihood
+        return outcome
+
+    def first_moments(self, point: FloatArray) -> tuple[FloatArray, ...] | None:
+        """Posterior moments at ``point`` by nodes that are moved to about where they belong.
+
+        None with ordinary quadrature, with constraints, or where they cannot be computed.
+        """
+        if self.placement is None or not self._reduction.trivial:
+            return None
+        return self._move(point, self.placement, UNCHANGED, NEAR).moments
+
+    def rescale(self, factors: list[FloatArray]) -> None:
+        """Leave the nodes of what varies where they are while its standard deviations change.
+
+        ``factors`` (n,) per level are those by which they grow.
+        """
+        assert self.placement is not None
+        self.placement, self._placed_at = rescaled(self.placement, factors), None
 
     def hold(self) -> None:
         """Leave the nodes where they are: they do not settle."""
@@ -95,7 +119,7 @@ class LatentObjective:
 
     def restore(self) -> None:
         """Put the nodes back to where they were before they last moved."""
-        self.placement = self._before
+        self.placement, self._placed_at = self._before, None
 
     def derivatives(self, point: FloatArray) -> tuple[float, FloatArray, FloatArray]:
         """Log likelihood, score and Hessian in the free parameters."""

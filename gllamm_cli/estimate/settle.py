@@ -23,7 +23,7 @@ class Settled:
 
     ``log_likelihood`` is that of the nodes before the last refresh; ``movement`` how far
     that moved them (``adapt.refresh``); ``settled`` False if the limit was reached. ``passes``
-    counts the evaluations that it took.
+    counts the evaluations that it took; ``moments`` are those the last refresh was made from.
     """
 
     placement: Placement
@@ -31,6 +31,7 @@ class Settled:
     movement: float
     settled: bool
     passes: int
+    moments: tuple[FloatArray, ...] | None = None
 
 
 def settle(
@@ -71,6 +72,6 @@ def settle(
             engine.design, evaluation.moments, placement, threads=engine.threads
         )
         if abs(value - previous) <= tolerance * abs(value) or movement <= near:
-            return Settled(placement, value, movement, True, passes)
+            return Settled(placement, value, movement, True, passes, evaluation.moments)
         previous = value
     return Settled(placement, value, movement, False, passes)

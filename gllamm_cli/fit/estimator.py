@@ -25,6 +25,7 @@ from gllamm_cli.estimate.gaussian import GaussianObjective
 from gllamm_cli.estimate.maximise import SCALED_GRADIENT, Maximum, maximise
 from gllamm_cli.estimate.objective import LatentObjective
 from gllamm_cli.estimate.records import Monitor, Preparation, Unwatched
+from gllamm_cli.estimate.spread import spread_out
 from gllamm_cli.estimate.start import (
     check_start_length,
     default_start,
@@ -268,22 +269,23 @@ def _fit_fixed(job: _Job, one_level: ModelSpec) -> Fit:
     return fit
 
 
-def _starting_values(job: _Job, exact: GaussianObjective | None) -> FloatArray:
-    """Values at which estimation begins, before ``search()`` and ``gateaux()``."""
+def _starting_values(job: _Job, exact: GaussianObjective | None) -> tuple[FloatArray, bool]:
+    """Values at which estimation begins, and whether they are estimates of a part of the data."""
     if job.spec.start is None:
         if job.shortcuts and exact is None:
             advanced = advanced_start(
                 job.spec, job.collapsed, job.parameters, job.reduction, job.threads
             )
             if advanced is not None:
-                return advanced
+                return advanced, True
         start = default_start(job.parameters, _starting_fit(job, exact))
-        if exact is None:
-            return start
-        return gaussian_start.moment_estimates(job.spec, job.design, exact, start)
+        if exact is not None:
+            start = gaussian_start.moment_estimates(job.spec, job.design, exact, start)
+        return start, False
+    given = job.spec.start
     return start_from(
-        job.spec, job.parameters, job.reduction, job.spec.start, lambda: _starting_fit(job, exact)
-    )
+        job.spec, job.parameters, job.reduction, given, lambda: _starting_fit(job, exact)
+    ), False
 
 
 def _fit_latent(job: _Job) -> Fit:
@@ -291,6 +293,7 @@ def _fit_latent(job: _Job) -> Fit:
     objective = _objective(job)
     exact = objective if isinstance(objective, GaussianObjective) else None
     extra: dict[str, Any] = {}
+    advanced = False
     if spec.gateaux is not None and spec.start is not None:
         start, highest = place_new_mass(spec, objective, reduction, job.parameters, spec.start)
         if spec.reference is not None:
@@ -300,7 +303,7 @@ def _fit_latent(job: _Job) -> Fit:
                 note = f"maximum gateaux derivative less than {LEAST_GAIN:.5f}: no new mass"
                 return replace(fit, notes=(note,))
     else:
-        start = _starting_values(job, exact)
+        start, advanced = _starting_values(job, exact)
     job.monitor.prepared(
         Preparation(
             job.parameters.names,
@@ -321,6 +324,8 @@ def _fit_latent(job: _Job) -> Fit:
         return _unfitted(job, reduction.full(reduction.reduce(start)), value, extra)
     if spec.search is not None and spec.start is None:
         start = search(objective, reduction, job.parameters, start, spec.search)
+    elif spec.start is None and isinstance(objective, LatentObjective) and not advanced:
+        start = spread_out(objective, job.parameters, start)
     maximum = maximise(
         objective,
         reduction.reduce(start),

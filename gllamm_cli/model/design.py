@@ -204,13 +204,13 @@ class Design:
             out[:, c] = self.product(column)
         return out
 
-    def product(self, column: Column) -> FloatArray:
-        """Product of the variables of a column, (N,); not to be written to."""
+    def product(self, column: Column, rows: IndexArray | slice = slice(None)) -> FloatArray:
+        """Product of the variables of a column in all rows or in some; not to be written to."""
         if not column:
-            return np.ones(self.n_rows)
-        x = self.variables[column[0]]
+            return np.ones(len(self.y[rows]))
+        x = self.variables[column[0]][rows]
         for name in column[1:]:
-            x = x * self.variables[name]
+            x = x * self.variables[name][rows]
         return x
 
     def sparse_rows(self, columns: tuple[Column, ...], threads: int = 1) -> CompressedRows:

@@ -1,0 +1,72 @@
+"""Starting values for the standard deviations of latent variables, from posterior moments.
+
+Let the model say that v_j ~ N(0, 1) where the data have v_j ~ N(0, psi). Of a unit with
+information i_j the data alone estimate v_j as d_j, with variance psi + 1 / i_j over units. Under
+the model the posterior of v_j has variance c_j = 1 / (1 + i_j) and mean m_j = r_j d_j, where
+r_j = 1 - c_j. So E[m_j^2] = r_j^2 psi + r_j c_j, and
+
+    psi = sum_j (m_j^2 - r_j c_j) / sum_j r_j^2
+
+is an estimate at any standard deviation, exact for normal responses. (The method of moments for
+shrunken estimates; Morris 1983, JASA 78, section 5.) Newton's method takes many steps from a
+standard deviation that is far too small, where the log likelihood is far from quadratic.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gllamm_cli.estimate.objective import LatentObjective
+from gllamm_cli.model.parameters import Parameters
+
+FloatArray = NDArray[np.float64]
+
+LEAST_CHANGE = 1.25
+"""Factor of a standard deviation that makes a difference."""
+MOST_CHANGE = 8.0
+"""Largest factor that is believed."""
+LEAST_KNOWN = 1.0
+"""Sum of r_j^2, in effect the number of units whose v_j are known, to learn anything from."""
+
+
+def spread_out(objective: LatentObjective, parameters: Parameters, start: FloatArray) -> FloatArray:
+    """Return ``start`` (K,) with standard deviations as posterior moments there suggest them.
+
+    The nodes of ``objective`` go with them. Models with constraints and ordinary quadrature start
+    as they are.
+    """
+    moments = objective.first_moments(start)
+    if moments is None:
+        return start
+    levels = objective.engine.design.levels
+    parameter = {
+        name.effects[0]: k for k, name in enumerate(parameters.names) if name.block == "diagonal"
+    }
+    values, factors, number = start.copy(), [], 0
+    for level, own in zip(levels, moments, strict=True):
+        factors.append(np.ones(level.rule.n_latent))
+        for i in range(level.rule.n_latent):
+            number += 1
+            if number in parameter:
+                # Squares stand on the diagonal of what follows the means, packed by rows.
+                square = own[:, level.rule.n_latent + i * (i + 3) // 2]
+                factors[-1][i] = _factor(own[:, i], square, level.total_weight)
+                values[parameter[number]] *= factors[-1][i]
+    if (values != start).any():
+        objective.rescale(factors)
+    return values
+
+
+def _factor(mean: FloatArray, square: FloatArray, weight: FloatArray) -> float:
+    """Square root of psi from posterior moments of units; 1 if that would change little."""
+    variance = np.minimum(square - mean**2, 1.0)
+    reliability = 1.0 - variance
+    known = float(weight @ reliability**2)
+    if known < LEAST_KNOWN:
+        return 1.0
+    psi = float(weight @ (mean**2 - reliability * variance)) / known
+    factor = float(np.sqrt(max(psi, 0.0)))
+    if 1.0 / LEAST_CHANGE < factor < LEAST_CHANGE:
+        return 1.0
+    return min(max(factor, 1.0 / MOST_CHANGE), MOST_CHANGE)

@@ -15,7 +15,8 @@ results do not depend on the number of threads.
 """
 
 from cython.parallel cimport prange, threadid
-from libc.stdlib cimport calloc, free
+from libc.stdlib cimport calloc, free, malloc
+from libc.string cimport memset
 
 from bernoulli cimport kind_of_unit
 from block cimport (
@@ -26,7 +27,7 @@ from integrate cimport add_gathered, evaluate_cluster, evaluate_fixed_unit, prep
 from lanes cimport LANES
 from model cimport (
     APART, CHANNELS, LOG_SCALE, LONG, LOWER, MAX_LEVELS, UPPER, Index, Model, Row, Work,
-    first_below, is_dense, largest_unit, lay_out, moment_size, packed, row_of,
+    column_moments_size, first_below, is_dense, largest_unit, lay_out, moment_size, packed, row_of,
 )
 from moments cimport expand_columns
 from posterior cimport n_combinations, weigh_cluster
@@ -59,6 +60,14 @@ def period_of_last(node):
     if n % period or (last.reshape(-1, period) != last[:period]).any():
         return n
     return period
+
+
+cdef void start_work(const Model *g, Work *w, double *memory) noexcept:
+    """Hand scratch to a thread and clear what its first block adds to."""
+    lay_out(g, w, memory)
+    w.v_path[0] = 1.0
+    if g.derivatives:
+        memset(w.column_moments, 0, column_moments_size(g) * sizeof(double))
 
 
 cdef class Kernel:
@@ -102,6 +111,9 @@ cdef class Kernel:
     """
 
     cdef Model model
+    # Scratch of ``reserve``, kept from one evaluation to the next: fresh memory is slow.
+    cdef double *memory
+    cdef Index reserved
     cdef const long long[::1] blocks
     cdef double[::1] fixed_coefficient
     # Keeps alive what the model points at.
@@ -235,6 +247,20 @@ cdef class Kernel:
         self.set_column_pairs()
         if product_form and composite is None and not g.fixed:
             self.set_bernoulli(constant_columns, threads)
+
+    def __dealloc__(self):
+        free(self.memory)
+
+    cdef double *reserve(self, Index size) except NULL:
+        """Return ``size`` doubles of any value, the same as before if there were as many."""
+        if size > self.reserved:
+            free(self.memory)
+            self.reserved = 0
+            self.memory = <double *>malloc(size * sizeof(double))
+            if self.memory == NULL:
+                raise MemoryError(f"{size * 8} bytes of scratch space")
+            self.reserved = size
+        return self.memory
 
     def with_nodes(self, nodes):
         """Return a kernel of the same rows, units and coefficients.
@@ -493,30 +519,25 @@ cdef class Kernel:
                     moment_view = moment_arrays[t - 2]
                     g.level[t].moments = &moment_view[0, 0]
         log_likelihood = np.empty(g.level[top].n_units)
-        # Spare columns keep the addresses below valid for a model without parameters, and
-        # threads from writing to the same cache lines.
-        n_slots = g.level[top].n_units if cluster_scores else n_blocks
-        spare = 1 if cluster_scores else APART
-        scores = np.zeros((n_slots, K + spare if derivatives else 1))
-        hessians = np.zeros((n_blocks, K * K + APART if derivatives else 1))
+        # Apart, so that threads do not write to the same cache lines.
+        cdef Index n_slots = g.level[top].n_units if cluster_scores else n_blocks
+        cdef Index score_size = K if cluster_scores else K + APART, hessian_size = K * K + APART
+        scores = np.zeros((n_slots if derivatives else 1, max(1, score_size)))
         cdef double[::1] log_likelihood_view = log_likelihood
         cdef double[:, ::1] score_view = scores
-        cdef double[:, ::1] hessian_view = hessians
         cdef Index n_threads = threads if 0 < threads < n_blocks else n_blocks
         cdef Work *works = <Work *>calloc(n_threads, sizeof(Work))
-        cdef Index needed
-        cdef double *memory = NULL
+        cdef Index needed, hessians_size = n_blocks * hessian_size if derivatives else 0
+        cdef double *hessians
         cdef Work *w
         if works == NULL:
             raise MemoryError
         try:
             needed = lay_out(g, works, NULL)
-            memory = <double *>calloc(n_threads * needed, sizeof(double))
-            if memory == NULL:
-                raise MemoryError(f"{n_threads * needed * 8} bytes of scratch space")
+            hessians = self.reserve(hessians_size + n_threads * needed)
+            memset(hessians, 0, hessians_size * sizeof(double))
             for j in range(n_threads):
-                lay_out(g, works + j, memory + j * needed)
-                works[j].v_path[0] = 1.0
+                start_work(g, works + j, hessians + hessians_size + j * needed)
             with nogil:
                 for b in prange(n_blocks, schedule="dynamic", chunksize=1, num_threads=n_threads):
                     w = works + threadid()
@@ -524,22 +545,23 @@ cdef class Kernel:
                     if not g.fixed:
                         prepare_rows(g, w, blocks[b], blocks[b + 1])
                     for j in range(blocks[b], blocks[b + 1]):
-                        slot = j if cluster_scores else b
+                        slot = 0
+                        if derivatives:
+                            slot = j if cluster_scores else b
                         if g.fixed:
                             evaluate_fixed_unit(
                                 g, w, j, &log_likelihood_view[0], &score_view[slot, 0],
-                                &hessian_view[b, 0],
+                                hessians + b * hessian_size,
                             )
                         else:
                             evaluate_cluster(
                                 g, w, j, row, &log_likelihood_view[0], &score_view[slot, 0],
-                                &hessian_view[b, 0],
+                                hessians + b * hessian_size,
                             )
                     if derivatives:
-                        add_gathered(g, w, &hessian_view[b, 0])
-                        expand_columns(g, w, &hessian_view[b, 0])
+                        add_gathered(g, w, hessians + b * hessian_size)
+                        expand_columns(g, w, hessians + b * hessian_size)
         finally:
-            free(memory)
             free(works)
         held.clear()
         if not derivatives:
@@ -552,7 +574,7 @@ cdef class Kernel:
         for b in range(n_blocks):
             for k in range(K):
                 for h in range(k + 1):
-                    total[k, h] += hessian_view[b, k * K + h]
+                    total[k, h] += hessians[b * hessian_size + k * K + h]
                 if not cluster_scores:
                     total_score[k] += score_view[b, k]
         for k in range(K):
@@ -587,7 +609,7 @@ cdef class Kernel:
         cdef double[:, ::1] weight_view
         cdef double[:, :, ::1] value_view
         cdef double *values = NULL
-        cdef double *memory = NULL
+        cdef double *memory
         cdef Work *works
         if not 0 <= begin < end <= g.level[top].n_units:
             raise ValueError("no such clusters")
@@ -612,18 +634,14 @@ cdef class Kernel:
             raise MemoryError
         try:
             needed = lay_out(g, works, NULL)
-            memory = <double *>calloc(n_threads * needed, sizeof(double))
-            if memory == NULL:
-                raise MemoryError(f"{n_threads * needed * 8} bytes of scratch space")
+            memory = self.reserve(n_threads * needed)
             for j in range(n_threads):
-                lay_out(g, works + j, memory + j * needed)
-                works[j].v_path[0] = 1.0
+                start_work(g, works + j, memory + j * needed)
             with nogil:
                 for j in prange(begin, end, schedule="dynamic", chunksize=16,
                                 num_threads=n_threads):
                     weigh_cluster(g, works + threadid(), j, first, &weight_view[0, 0], values)
         finally:
-            free(memory)
             free(works)
         held.clear()
         return weights, placed

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from copy import copy
 from dataclasses import dataclass, replace
@@ -36,8 +37,8 @@ _NO_FIRST = np.zeros((0, 0))
 
 def _useful_threads(design: Design, threads: int) -> int:
     """Number of threads that is worth the cost of starting and waiting for them."""
-    terms = design.n_rows * np.prod([level.rule.n_nodes for level in design.levels])
-    return max(1, min(threads, int(terms // TERMS_PER_THREAD)))
+    terms = design.n_rows * math.prod(level.rule.n_nodes for level in design.levels)
+    return max(1, min(threads, terms // TERMS_PER_THREAD))
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
@@ -29,6 +30,8 @@ CompressedRows = tuple[IndexArray | None, NDArray[np.int32], FloatArray]
 
 ROWS_PER_BLOCK = 1024
 MOST_BLOCKS = 128
+TERMS_PER_BLOCK = 8192
+"""Densities (rows times nodes) in a block of top-level units, at least."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -248,13 +251,14 @@ class Design:
     def blocks(self) -> IndexArray:
         """Borders of blocks of top-level units with about equal numbers of rows.
 
-        They depend on the data alone, so sums taken block by block do not
-        depend on the number of threads.
+        They depend on the data and nodes alone, so sums taken block by block do not depend on the
+        number of threads. Each needs memory for its sums: none is for too few rows.
         """
+        terms = self.n_rows * math.prod(level.rule.n_nodes for level in self.levels)
         first_row = np.arange(self.levels[-1].n_units + 1)
         for level in reversed(self.levels):
             first_row = level.first[first_row]
-        n_blocks = min(MOST_BLOCKS, self.levels[-1].n_units)
+        n_blocks = min(MOST_BLOCKS, self.levels[-1].n_units, 1 + terms // TERMS_PER_BLOCK)
         targets = np.arange(1, n_blocks) * (self.n_rows / n_blocks)
         inner = np.searchsorted(first_row, targets)
         return distinct(np.concatenate([[0], inner, [self.levels[-1].n_units]]).astype(np.int64))

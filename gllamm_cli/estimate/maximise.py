@@ -79,6 +79,8 @@ UNNOTICED = 1e-9
 
 Where it matters so much where they are, derivatives are computed anew, too.
 """
+EXPECTED_ERROR, GROWTH_OF_ERROR = 0.1, 0.3
+"""Error of predicted gains, as a share of them, that is not due to nodes; of 1 so much more."""
 UNCHANGED = 1e-9
 """Relative change of the log likelihood by the last move of nodes that ends their pursuit."""
 LEAST_FELT = 1e-6
@@ -322,7 +324,8 @@ def maximise(
             break
         point = point + step
         previous = value
-        surprise = abs(gain - predicted) - 0.1 * predicted
+        expected = EXPECTED_ERROR + GROWTH_OF_ERROR * min(1.0, predicted)
+        surprise = abs(gain - predicted) - expected * predicted
         if ahead is None or moved > STALE or (adaptive and surprise > UNNOTICED * abs(value)):
             value, score, hessian = objective.derivatives(point)
             stale = False

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
 from gllamm_cli.stata.format import format_g
@@ -13,8 +13,10 @@ if TYPE_CHECKING:
 ADAPTIVE = "adaptive"
 
 
-def iteration_lines(record: IterationRecord, previous: IterationRecord | None = None) -> list[str]:
-    """Lines that one record adds to the log.
+def iteration_lines(
+    record: IterationRecord, previous: IterationRecord | None = None
+) -> Iterator[str]:
+    """Lines that one record adds to the log, made when they are wanted.
 
     Parameters
     ----------
@@ -23,13 +25,14 @@ def iteration_lines(record: IterationRecord, previous: IterationRecord | None = 
     """
     value = format_g(record.log_likelihood, 10)
     if record.stage == ADAPTIVE:
-        heading = ["", "Running adaptive quadrature"] if previous is None else []
-        return [*heading, f"Iteration {record.number}:    log likelihood = {value}"]
-    heading = []
+        if previous is None:
+            yield from ("", "Running adaptive quadrature")
+        yield f"Iteration {record.number}:    log likelihood = {value}"
+        return
     if previous is not None and previous.stage == ADAPTIVE:
-        heading = ["", "", "Adaptive quadrature has converged, running Newton-Raphson"]
+        yield from ("", "", "Adaptive quadrature has converged, running Newton-Raphson")
     remark = f"({record.remark})" if record.remark else ""
-    return [*heading, f"Iteration {record.number}:   log likelihood = {value}  {remark}"]
+    yield f"Iteration {record.number}:   log likelihood = {value}  {remark}"
 
 
 def log_lines(records: Iterable[IterationRecord]) -> list[str]:

@@ -120,12 +120,13 @@ class Transcript:
 
     def lines(self, lines: Iterable[str]) -> None:
         """Print lines, here and in the log."""
-        kept = list(lines)
+        files = [file for file in (self.log, self.outer) if file is not None]
+        # Where nothing is written down, lines may never be wanted.
+        kept = list(lines) if files else lines
         self.output.lines(kept)
-        for file in (self.log, self.outer):
-            if file is not None:
-                file.writelines(f"{line}\n" for line in kept)
-                file.flush()
+        for file in files:
+            file.writelines(f"{line}\n" for line in kept)
+            file.flush()
 
     def dot(self) -> None:
         """Print a dot."""

@@ -78,6 +78,9 @@ setup(
             extra_compile_args=["-O3", "-fopenmp", *RELAXED],
             extra_link_args=["-fopenmp"],
         ),
+        Extension(
+            "gllamm_cli._hermite", ["_ext/hermite.pyx"], libraries=["m"], extra_compile_args=["-O2"]
+        ),
         Extension("gllamm_cli._hashing", ["_ext/hashing.pyx"], extra_compile_args=["-O3"]),
         Extension("gllamm_cli._numbers", ["_ext/numbers.pyx"], extra_compile_args=["-O3"]),
         Extension(

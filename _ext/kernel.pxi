@@ -303,7 +303,7 @@ cdef class Kernel:
         # Without latent variables rows stand in the vectors.
         g.level[2].places = 1 if g.fixed else (n + LANES - 1) // LANES * LANES
         g.n_gathered = max(1, LONG // g.level[2].places)
-        padded = np.concatenate([node, np.repeat(node[-1:], g.level[2].places - n, axis=0)])
+        padded = np.concatenate([node, np.repeat(node[n - 1 :], g.level[2].places - n, axis=0)])
         g.level[2].period = period_of_last(padded[:n])
         half_square = 0.5 * (padded**2).sum(axis=1)
         place = np.ascontiguousarray(padded.T)

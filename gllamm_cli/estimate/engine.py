@@ -100,7 +100,7 @@ class Engine:
         self._on_evaluation = on_evaluation
         self._fixed_masses: list[Masses] | None = None
         self._gamma: tuple[FloatArray, FloatArray] | None = None
-        self._evaluated: tuple[FloatArray, list[tuple[FloatArray, FloatArray]]] | None = None
+        self._evaluated: tuple[bytes, list[tuple[FloatArray, FloatArray]]] | None = None
         self.design = design
         self.parameters = parameters
         self.threads = _useful_threads(design, threads or available_threads())
@@ -196,9 +196,10 @@ class Engine:
     def _predictors(self, theta: FloatArray) -> list[tuple[FloatArray, FloatArray]]:
         alpha = theta[self.parameters.auxiliary_index]
         # While nodes move, the parameters stay.
-        if self._evaluated is None or not np.array_equal(self._evaluated[0], alpha):
+        key = alpha.tobytes()
+        if self._evaluated is None or self._evaluated[0] != key:
             predictors = [predictor.evaluate(alpha) for predictor in self.design.auxiliary]
-            self._evaluated = alpha, predictors
+            self._evaluated = key, predictors
         return self._evaluated[1]
 
     def _masses(self, theta: FloatArray) -> list[Masses]:

@@ -23,9 +23,9 @@ does after its adaptive iterations, and the maximum is that for these nodes.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cached_property
 from typing import Protocol
 
 import numpy as np
@@ -140,34 +140,29 @@ class Maximum:
     iterations: tuple[IterationRecord, ...]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class _Curvature:
-    """Eigen decomposition of the information in scaled coordinates."""
+    """Eigen decomposition of the information in scaled coordinates.
+
+    ``scaled_gradient`` is g'H^-1 g, negative curvature counted as positive, over directions
+    that are not flat.
+    """
 
     scale: FloatArray
     eigenvalues: FloatArray
     vectors: FloatArray
     gradient: FloatArray
-
-    @cached_property
-    def concave(self) -> bool:
-        return bool(self.eigenvalues[0] > FLAT * max(self.eigenvalues[-1], FLAT))
-
-    @cached_property
-    def scaled_gradient(self) -> float:
-        """g'H^-1 g, negative curvature counted as positive, over directions that are not flat."""
-        size = np.abs(self.eigenvalues)
-        used = size > FLAT * size.max()
-        return float(np.sum(self.gradient[used] ** 2 / size[used]))
+    concave: bool
+    scaled_gradient: float
 
     def step(self, radius: float) -> tuple[FloatArray, float, float]:
         """Best step of scaled length at most ``radius``; also its length and predicted gain."""
         w, c = self.eigenvalues, self.gradient
         along = c / w if self.concave else np.full_like(c, np.inf)
-        if np.linalg.norm(along) > radius:
+        if not _length(along) <= radius:
             along = self._on_sphere(radius)
         predicted = float(c @ along - 0.5 * along @ (w * along))
-        return self.scale * (self.vectors @ along), float(np.linalg.norm(along)), predicted
+        return self.scale * (self.vectors @ along), _length(along), predicted
 
     def _on_sphere(self, radius: float) -> FloatArray:
         w, c = self.eigenvalues, self.gradient
@@ -179,7 +174,7 @@ class _Curvature:
 
         shift = floor + 1e-12 * spread
         step = along(shift)
-        if float(np.linalg.norm(step)) <= radius:
+        if _length(step) <= radius:
             if w[0] > -FLAT * spread:
                 return step
             # The gradient hardly touches the direction of most positive curvature:
@@ -190,7 +185,7 @@ class _Curvature:
         # Newton's method for 1/|step| = 1/radius climbs to the root from below
         # (Nocedal and Wright 2006, algorithm 4.3).
         for _ in range(MOST_SHIFTS):
-            length = float(np.linalg.norm(step))
+            length = _length(step)
             if length <= radius * (1.0 + 1e-12):
                 break
             slope = float(np.sum(step * step / (w + shift)))
@@ -200,10 +195,30 @@ class _Curvature:
 
 
 def _curvature(score: FloatArray, hessian: FloatArray) -> _Curvature:
-    diagonal = np.abs(np.diag(hessian))
+    diagonal = np.abs(hessian.diagonal())
     scale = 1.0 / np.sqrt(np.maximum(diagonal, 1e-12 * max(diagonal.max(initial=0.0), 1e-300)))
     eigenvalues, vectors = np.linalg.eigh(-hessian * (scale[:, None] * scale))
-    return _Curvature(scale, eigenvalues, vectors, vectors.T @ (scale * score))
+    gradient = vectors.T @ (scale * score)
+    return _Curvature(
+        scale,
+        eigenvalues,
+        vectors,
+        gradient,
+        bool(eigenvalues[0] > FLAT * max(eigenvalues[-1], FLAT)),
+        _scaled_gradient(eigenvalues, gradient),
+    )
+
+
+def _scaled_gradient(eigenvalues: FloatArray, gradient: FloatArray) -> float:
+    size = np.abs(eigenvalues)
+    flat = size <= FLAT * size.max()
+    if flat.any():
+        gradient, size = gradient[~flat], size[~flat]
+    return float(gradient @ (gradient / size))
+
+
+def _length(x: FloatArray) -> float:
+    return math.sqrt(x @ x)
 
 
 def maximise(
@@ -246,7 +261,8 @@ def maximise(
     if not len(point):
         objective.settled_value(point)
         value, score, hessian = objective.derivatives(point)
-        log(value, _Curvature(point, np.ones(1), np.ones((1, 1)), np.zeros(1)), False)
+        flat = _Curvature(point, np.ones(1), np.ones((1, 1)), np.zeros(1), True, 0.0)
+        log(value, flat, False)
         return Maximum(point, value, score, hessian, True, True, tuple(records))
     curvature = _curvature(score, hessian)
     log(value, curvature, False)

@@ -20,7 +20,7 @@ def invert_information(hessian: FloatArray) -> FloatArray:
     if not len(hessian):
         return np.zeros((0, 0))
     information = -hessian
-    diagonal = np.diag(information)
+    diagonal = information.diagonal()
     scale = 1.0 / np.sqrt(np.where(diagonal > 0.0, diagonal, 1.0))
     values, vectors = np.linalg.eigh(information * np.outer(scale, scale))
     used = values > SINGULAR * max(values[-1], SINGULAR)

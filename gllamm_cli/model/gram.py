@@ -29,7 +29,7 @@ def rough_least_squares(
     Of collinear columns any solution.
     """
     sums = gram([*columns, target], weight)
-    size = np.sqrt(np.diag(sums)[:-1])
+    size = np.sqrt(sums.diagonal()[:-1])
     size[~(size > 0.0)] = 1.0
     scaled = sums[:-1, :-1] / np.outer(size, size)
     return np.asarray(np.linalg.lstsq(scaled, sums[:-1, -1] / size, rcond=1e-10)[0] / size)
@@ -45,11 +45,11 @@ def clearly_independent(columns: Sequence[FloatArray]) -> bool:
     if step > 1 and clearly_independent([column[::step] for column in columns]):
         return True
     sums = gram(columns)
-    size = np.sqrt(np.diag(sums))
+    size = np.sqrt(sums.diagonal())
     if not (np.isfinite(size).all() and (size > 0.0).all()):
         return False
     try:
         factor = np.linalg.cholesky(sums / np.outer(size, size))
     except np.linalg.LinAlgError:
         return False
-    return bool((np.diag(factor) > 1e-3).all())
+    return bool((factor.diagonal() > 1e-3).all())

@@ -10,12 +10,10 @@ from itertools import product
 import numpy as np
 from numpy.typing import NDArray
 
+from gllamm_cli._hermite import gauss_hermite as compiled_rule
 from gllamm_cli.model.special import normal_quantile
 
 FloatArray = NDArray[np.float64]
-
-MOST_BY_EIGENVALUES = 500
-"""Points up to which polynomials do not overflow; beyond, asymptotic formulas serve."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +69,7 @@ class ProductRule:
     @property
     def n_nodes(self) -> int:
         """Number of nodes."""
-        return math.prod(len(gauss_hermite(n)[0]) for n in self.points)
+        return math.prod(self.points)
 
     @property
     def n_latent(self) -> int:
@@ -81,43 +79,8 @@ class ProductRule:
 
 @lru_cache(maxsize=64)
 def gauss_hermite(points: int) -> tuple[tuple[float, ...], tuple[float, ...]]:
-    """Nodes and log weights of the probabilists' Gauss-Hermite rule.
-
-    Exact for polynomials of degree ``2 * points - 1`` under N(0, 1). The nodes are eigenvalues of
-    the Jacobi matrix (Golub and Welsch 1969), improved by a Newton step for the orthonormal
-    polynomial (p_n' = sqrt(n) p_{n-1}); a weight is 1 / (points p(x)^2), p being the polynomial
-    of the next lower degree. Of very many points the outermost have weights below the smallest
-    number; those are left out.
-    """
-    if points > MOST_BY_EIGENVALUES:
-        # Imported late: scipy takes longer to load than most models to fit.
-        from scipy.special import roots_hermitenorm
-
-        x, weights = roots_hermitenorm(points)
-        used = weights > 0.0
-        logarithms = np.log(weights[used]) - 0.5 * np.log(2.0 * np.pi)
-        return tuple(x[used].tolist()), tuple(logarithms.tolist())
-    roots = np.sqrt(np.arange(1.0, points))
-    x = np.linalg.eigvalsh(np.diag(roots, 1) + np.diag(roots, -1))
-    lowest, lower, own = _last_three(points, x)
-    step = -own / (math.sqrt(points) * lower)
-    x = 0.5 * ((x + step) - (x + step)[::-1])
-    # The step is so short that the derivative tells the polynomial's value after it.
-    lower += math.sqrt(points - 1.0) * lowest * step
-    log_weights = -2.0 * np.log(np.abs(lower)) - math.log(points)
-    log_weights = 0.5 * (log_weights + log_weights[::-1])
-    log_weights -= math.log(np.exp(log_weights).sum())
-    return tuple(x.tolist()), tuple(log_weights.tolist())
-
-
-def _last_three(degree: int, x: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray]:
-    """Values of the orthonormal Hermite polynomials of degrees ``degree - 2`` to ``degree``."""
-    lowest = before = np.zeros_like(x)
-    value = np.ones_like(x)
-    for k in range(degree):
-        following = (x * value - math.sqrt(k) * before) / math.sqrt(k + 1.0)
-        lowest, before, value = before, value, following
-    return lowest, before, value
+    """Nodes and log weights of the rule for N(0, 1), exact up to degree ``2 * points - 1``."""
+    return compiled_rule(points)
 
 
 def equal_probability_rule(points: tuple[int, ...]) -> Rule:

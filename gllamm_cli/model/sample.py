@@ -172,7 +172,8 @@ def check_covariates(
     level = spec.constant or (len(links) == 1 and links[0].ordinal)
     covariates = {name: columns[name] for name in spec.covariates}
     kept, notes = _independent(covariates, ones if level else None)
-    spec = replace(spec, covariates=tuple(kept))
+    if notes:
+        spec = replace(spec, covariates=tuple(kept))
     binary = FAMILY_BY_NAME[spec.response.family].domain is Domain.PROPORTION
     if binary and len(links) == 1 and not (links[0].ordinal or links[0].nominal):
         if not y.any() or np.array_equal(y, denominator):

@@ -1,0 +1,3 @@
+"""Types of the compiled Gauss-Hermite rules; see ``_ext/hermite.pyx``."""
+
+def gauss_hermite(n: int) -> tuple[tuple[float, ...], tuple[float, ...]]: ...

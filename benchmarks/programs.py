@@ -77,13 +77,15 @@ def version(program: str) -> str:
 
 def methods(program: str, problem: Problem) -> tuple[str, ...]:
     """What a program offers for a problem."""
-    if program != OURS and (program not in problem.peers or not problem.formula):
+    accurate = (str(problem.accurate),) if problem.accurate else ()
+    if program == OURS:
+        return ("gllamm", *accurate)
+    if program not in problem.peers or not problem.formula:
         return ()
     if program in ("lme4", "ordinal"):
-        return problem.methods
-    if program in PEERS:
-        return problem.methods[:1]
-    return ("gllamm",)
+        by_quadrature = any(method.isdigit() for method in problem.methods)
+        return (*problem.methods, *(accurate if by_quadrature else ()))
+    return problem.methods[:1]
 
 
 def timings(
@@ -91,7 +93,8 @@ def timings(
 ) -> Iterator[Timing]:
     """Time a program on a problem, once for each of its methods."""
     for method in methods(program, problem):
-        command = _command(program, problem, method, threads, problem.command)
+        ours = problem.with_points(int(method)) if method.isdigit() else problem.command
+        command = _command(program, problem, method, threads, ours)
         label = {"ml": "exact", "laplace": "Laplace"}.get(method, method)
         label = f"adaptive, {label} points" if label.isdigit() else label
         yield _timed(Timing(problem.name, program, label), command, runs, timeout)

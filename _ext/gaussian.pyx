@@ -19,16 +19,12 @@ from libc.stdlib cimport calloc, free
 from crossproducts cimport Rows, add_rows, mark_pairs
 from quadratics cimport LANES, Index, packed
 from nested cimport (
-    MOST_LEVELS, PRODUCTS_AT_A_TIME, Forms, Nested, Scratch, evaluate_block, n_groups,
+    APART, MOST_LEVELS, PRODUCTS_AT_A_TIME, Forms, Nested, Scratch, evaluate_block, n_groups,
 )
 
 import numpy as np
 
 UNITS_TOGETHER = LANES
-
-cdef enum:
-    APART = 16              # doubles between what two threads write
-
 
 def distinct_rows(columns, int most):
     """Number the distinct rows of some columns in the order of their first appearance.

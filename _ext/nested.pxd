@@ -23,6 +23,7 @@ from quadratics cimport (
 cdef enum:
     MOST_LEVELS = 8
     PRODUCTS_AT_A_TIME = 256        # columns of features before their products are summed
+    APART = 16                      # doubles between what two threads write
 
 
 cdef struct Forms:
@@ -65,6 +66,7 @@ cdef struct Scratch:
     double *features                # (P, room)
     Index room
     Index used
+    double apart[APART]             # keeps the threads' scratch from sharing cache lines
 
 
 cdef inline Index n_groups(const NestedLevel *v, Index b) noexcept nogil:
@@ -263,6 +265,8 @@ cdef inline void evaluate_block(
     ``terms`` (terms,) and, for P > 0, ``hessian`` (P, P), lower triangle, and ``scores``.
     """
     cdef Index t, group, begin, u, x, size, top = g.n_levels - 1, P = f.n_parameters
+    # Summed here: other threads write close to where the sums go.
+    cdef double log_likelihood = 0.0, corners = 0.0
     cdef double weight[LANES]
     cdef double *q
     cdef const NestedLevel *v
@@ -285,7 +289,7 @@ cdef inline void evaluate_block(
                 )
                 weights_of_group(v.total_weight, begin, v.first[b + 1], False, weight)
                 for u in range(LANES):
-                    value[1] += 0.5 * weight[u] * fabs(q[u])
+                    corners += 0.5 * weight[u] * fabs(q[u])
             integrate_out(q, v.size, v.rest)
             if t < top:
                 add_to_parents(
@@ -294,13 +298,15 @@ cdef inline void evaluate_block(
                 continue
             weights_of_group(v.weight, begin, v.first[b + 1], False, weight)
             for u in range(LANES):
-                value[0] -= 0.5 * weight[u] * q[u]
+                log_likelihood -= 0.5 * weight[u] * q[u]
                 q[u] = 1.0
             if derivatives:
                 factor_moments(q, v.size, v.rest)
                 if top == 0:
                     expected_sums(g, f, w, b, group)
                     collect(g, f, w, b, 0, group, hessian, scores)
+    value[0] = log_likelihood
+    value[1] = corners
     if not derivatives:
         return
     for t in range(top - 1, -1, -1):

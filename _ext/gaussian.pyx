@@ -26,6 +26,7 @@ import numpy as np
 
 UNITS_TOGETHER = LANES
 
+
 def distinct_rows(columns, int most):
     """Number the distinct rows of some columns in the order of their first appearance.
 

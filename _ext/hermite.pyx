@@ -63,7 +63,7 @@ cdef double node(int n, int number) noexcept nogil:
     """The zero of p_n that ``number`` zeros are below of, a positive one."""
     cdef double low = 0.0, high = sqrt(4.0 * n + 2.0), x, step
     cdef Last p
-    cdef int k
+    cdef int _k
     # Until Newton's method cannot go astray.
     while high - low > ROUGHLY / n:
         x = 0.5 * (low + high)
@@ -72,7 +72,7 @@ cdef double node(int n, int number) noexcept nogil:
         else:
             low = x
     x = 0.5 * (low + high)
-    for k in range(MOST_NEWTON_STEPS):
+    for _k in range(MOST_NEWTON_STEPS):
         p = last_two(n, x)
         step = p.value / (sqrt(<double>n) * p.before)
         x -= step

@@ -34,7 +34,7 @@ from gllamm_cli.estimate.start import (
     n_without_latent,
     start_from,
 )
-from gllamm_cli.estimate.threads import one_thread_in_libraries
+from gllamm_cli.estimate.threads import available_threads, one_thread_in_libraries
 from gllamm_cli.fit.covariance import condition_number, invert_information, sandwich
 from gllamm_cli.fit.diagnose import (
     boundary_notes,
@@ -124,7 +124,8 @@ def fit_model(
         starting values at which the log likelihood cannot be computed.
     """
     began, began_cpu = time.perf_counter(), time.process_time()
-    design, spec, notes = build_design(request.spec, dataset)
+    workers = threads or available_threads()
+    design, spec, notes = build_design(request.spec, dataset, threads=workers)
     fixed_only = spec.purpose is Purpose.FIXED_ONLY
     shown = replace(fixed_part(spec), constraints=spec.constraints) if fixed_only else spec
     parameters = build_parameters(shown)

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from gllamm_cli._scanning import in_order
+from gllamm_cli._scanning import in_order, unit_starts
 from gllamm_cli.errors import BadWeights, InvalidSyntax
 from gllamm_cli.model.design import Design, DesignLevel
 from gllamm_cli.model.distinct import n_combinations
@@ -32,19 +32,6 @@ if TYPE_CHECKING:
 
 FloatArray = NDArray[np.float64]
 IndexArray = NDArray[np.int64]
-
-
-def unit_starts(ids: list[FloatArray]) -> list[IndexArray]:
-    """Row at which each unit starts, per level, for ids (lowest level first) of sorted rows."""
-    n = len(ids[0])
-    changed = np.zeros(n, dtype=bool)
-    changed[0] = True
-    starts: list[IndexArray] = []
-    for id_ in reversed(ids):
-        changed = changed.copy()
-        changed[1:] |= id_[1:] != id_[:-1]
-        starts.append(np.flatnonzero(changed).astype(np.int64))
-    return starts[::-1]
 
 
 def _unit_values(
@@ -182,7 +169,7 @@ class _Rows:
         return self._gathered[name]
 
 
-def _sort(spec: ModelSpec, column: _Rows, number: IndexArray) -> IndexArray | None:
+def _sort(spec: ModelSpec, column: _Rows, number: IndexArray, threads: int) -> IndexArray | None:
     """Order of the rows: by units from the top, response, choice set; None if they have it."""
     keys: list[NDArray[np.float64] | IndexArray] = []
     if spec.choice_sets is not None:
@@ -191,7 +178,8 @@ def _sort(spec: ModelSpec, column: _Rows, number: IndexArray) -> IndexArray | No
     keys.append(number if spec.composite is None else column(spec.composite.unit))
     keys.extend(column(level.unit) for level in spec.levels)
     # A number that all rows share says nothing of their order.
-    if in_order([key.astype(np.float64, copy=False) for key in keys[::-1] if key.strides[0]]):
+    told = [key.astype(np.float64, copy=False) for key in keys[::-1] if key.strides[0]]
+    if in_order(told, threads):
         return None
     return np.lexsort([np.arange(column.n), *keys])
 
@@ -250,8 +238,10 @@ def predictor_variables(spec: ModelSpec) -> set[str]:
     return names - {CONSTANT}
 
 
-def build_design(spec: ModelSpec, dataset: Dataset) -> tuple[Design, ModelSpec, tuple[str, ...]]:
-    """Select, check and sort the rows.
+def build_design(
+    spec: ModelSpec, dataset: Dataset, *, threads: int = 1
+) -> tuple[Design, ModelSpec, tuple[str, ...]]:
+    """Select, check and sort the rows; the result does not depend on ``threads``.
 
     Returns the design, the specification completed by the data (without
     collinear covariates, with categories), and notes on what was left out.
@@ -267,11 +257,11 @@ def build_design(spec: ModelSpec, dataset: Dataset) -> tuple[Design, ModelSpec, 
     InvalidSyntax
         Choice sets, categories or regressions that do not fit the data.
     """
-    positions, notes = sample_positions(spec, dataset)
+    positions, notes = sample_positions(spec, dataset, threads)
     column = _Rows(dataset, positions)
     notes.extend(nesting_notes(spec, column))
     number = response_number(spec, column, column.n)
-    order = _sort(spec, column, number)
+    order = _sort(spec, column, number, threads)
     if order is not None:
         column, number = column.at(order), number[order]
     alternative = None
@@ -283,7 +273,8 @@ def build_design(spec: ModelSpec, dataset: Dataset) -> tuple[Design, ModelSpec, 
         column = column.at(np.repeat(np.arange(column.n), repeats))
         number = np.repeat(number, repeats)
 
-    starts = unit_starts([column(level.unit) for level in spec.levels]) if spec.levels else []
+    ids = [column(level.unit) for level in spec.levels]
+    starts = unit_starts(ids, threads) if ids else []
     weights = Weights(spec, column)
     frequency = weights.frequency_product(column.ones)
     if weights.given and (np.floor(frequency) != frequency).any():

@@ -71,11 +71,13 @@ def _roles(spec: ModelSpec) -> dict[str, str]:
 
 def estimation_rows(spec: ModelSpec, dataset: Dataset) -> tuple[IndexArray, list[str]]:
     """Return positions of the rows in the sample, and notes on rows left out."""
-    positions, notes = sample_positions(spec, dataset)
+    positions, notes = sample_positions(spec, dataset, 1)
     return np.arange(dataset.n_rows) if positions is None else positions, notes
 
 
-def sample_positions(spec: ModelSpec, dataset: Dataset) -> tuple[IndexArray | None, list[str]]:
+def sample_positions(
+    spec: ModelSpec, dataset: Dataset, threads: int
+) -> tuple[IndexArray | None, list[str]]:
     """Return positions of the rows in the sample, None for all, and notes on rows left out."""
     selected = np.asarray(sample_mask(dataset, spec.sample), dtype=bool)
     if not selected.any():
@@ -88,7 +90,7 @@ def sample_positions(spec: ModelSpec, dataset: Dataset) -> tuple[IndexArray | No
     reasons: dict[str, int] = {}
     for name, role in _roles(spec).items():
         values = np.ascontiguousarray(dataset.column(name))
-        if all_finite(values):
+        if all_finite(values, threads):
             continue
         present = np.isfinite(values)
         missing = usable & ~present

@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from gllamm_cli._scanning import unit_starts
 from gllamm_cli.errors import InvalidResponse, InvalidSyntax, VariableNotFound
 from gllamm_cli.model.assemble import (
     Weights,
     nested_levels,
     predictor_variables,
-    unit_starts,
     weight_of_choice,
 )
 from gllamm_cli.model.auxiliary import OrdinalRows
@@ -115,7 +115,7 @@ class _Assembler:
             # Groups lie within clusters.
             self.known = known & self.placed
         # A row with a missing id is a unit of its own, since NaN differs from NaN.
-        self.starts = unit_starts(ids) if ids else []
+        self.starts = unit_starts(ids, 1) if ids else []
         self.y = (
             self.source.column(spec.depvar) if spec.depvar in dataset.names else np.full(n, np.nan)
         )

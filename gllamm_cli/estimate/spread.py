@@ -33,10 +33,11 @@ LEAST_KNOWN = 1.0
 def spread_out(objective: LatentObjective, parameters: Parameters, start: FloatArray) -> FloatArray:
     """Return ``start`` (K,) with standard deviations as posterior moments there suggest them.
 
-    The nodes of ``objective`` go with them. Models with constraints and ordinary quadrature start
-    as they are.
+    The nodes of ``objective`` go with them. Models with constraints, those whose integrals are
+    split, so that latent variables have other numbers, and ordinary quadrature start as they are.
     """
-    moments = objective.first_moments(start)
+    split = objective.engine.parameters is not parameters
+    moments = None if split else objective.first_moments(start)
     if moments is None:
         return start
     levels = objective.engine.design.levels

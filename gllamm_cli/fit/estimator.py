@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -14,21 +14,17 @@ from gllamm_cli.errors import (
     BadStartingValues,
     DifferentData,
     NothingToEstimate,
-    NoVariance,
-    PerfectPrediction,
 )
-from gllamm_cli.estimate import gaussian, gaussian_start
-from gllamm_cli.estimate.advance import advanced_start
+from gllamm_cli.estimate import gaussian
 from gllamm_cli.estimate.engine import Engine
 from gllamm_cli.estimate.explore import LEAST_GAIN, place_new_mass, search
 from gllamm_cli.estimate.gaussian import GaussianObjective
-from gllamm_cli.estimate.maximise import SCALED_GRADIENT, Maximum, maximise
+from gllamm_cli.estimate.maximise import Maximum, maximise
 from gllamm_cli.estimate.objective import LatentObjective
 from gllamm_cli.estimate.records import Monitor, Preparation, Unwatched
 from gllamm_cli.estimate.spread import spread_out
 from gllamm_cli.estimate.start import (
     check_start_length,
-    default_start,
     fit_fixed_part,
     fixed_part,
     n_without_latent,
@@ -43,13 +39,13 @@ from gllamm_cli.fit.diagnose import (
     quadrature_notes,
 )
 from gllamm_cli.fit.fit import Fit
+from gllamm_cli.fit.job import Job
+from gllamm_cli.fit.starting import starting_fit, starting_values
 from gllamm_cli.model.assemble import build_design
 from gllamm_cli.model.collapse import collapsed
-from gllamm_cli.model.constraints import Reduction, build_reduction
-from gllamm_cli.model.design import Design
+from gllamm_cli.model.constraints import build_reduction
 from gllamm_cli.model.factorise import factorise
-from gllamm_cli.model.families import FAMILY_BY_NAME, LINK_BY_NAME, Domain, kind
-from gllamm_cli.model.parameters import Parameters, build_parameters
+from gllamm_cli.model.parameters import build_parameters
 from gllamm_cli.model.spec import IntegrationRule, ModelSpec, Purpose, Request
 
 if TYPE_CHECKING:
@@ -57,46 +53,7 @@ if TYPE_CHECKING:
 
 FloatArray = NDArray[np.float64]
 
-ADAPTIVE_ITERATIONS = 150
-ORDINARY_ITERATIONS = 300
 SAME_LOG_LIKELIHOOD = 1e-5
-NO_RESIDUAL = 1e-7
-"""Residual standard deviation, relative to the response, that counts as zero."""
-PERFECT_FIT = 1e-7
-"""Loss of log likelihood per row below which a binary fit counts as perfect."""
-NEARLY_PERFECT = 5.0
-"""Loss below which it must be seen whether it vanishes: 1.5 may be left at ``ROUGH_START``."""
-LEAST_PER_ROW = 1e-8
-"""g'H^-1 g for each row where this must be seen.
-
-Far enough below ``PERFECT_FIT``: where the fit is perfect it equals the loss.
-"""
-ROUGH_START = 1.0
-"""g'H^-1 g of estimates that only serve as starting values."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Job:
-    """A model with its arrays, and how to work on it.
-
-    ``design`` has all rows; the log likelihood is computed from ``collapsed``.
-    """
-
-    command: str
-    spec: ModelSpec
-    design: Design
-    collapsed: Design
-    parameters: Parameters
-    reduction: Reduction
-    threads: int | None
-    monitor: Monitor
-    shortcuts: bool = True
-
-    @property
-    def most_iterations(self) -> int:
-        if self.spec.iterate is not None:
-            return self.spec.iterate
-        return ADAPTIVE_ITERATIONS if self.spec.adaptive else ORDINARY_ITERATIONS
 
 
 def fit_model(
@@ -132,7 +89,7 @@ def fit_model(
     if not parameters.n:
         raise NothingToEstimate("Nothing to estimate", hint="the model has no parameters")
     reduction = build_reduction(spec.constraints, parameters.names)
-    job = _Job(
+    job = Job(
         request.command,
         spec,
         design,
@@ -162,81 +119,14 @@ def fit_model(
     )
 
 
-def _is_binary(spec: ModelSpec) -> bool:
-    """Whether all responses are binomial, so that a perfect fit has log likelihood zero."""
-    return all(
-        FAMILY_BY_NAME[response.family].domain is Domain.PROPORTION
-        and not LINK_BY_NAME[response.link].ordinal
-        and not LINK_BY_NAME[response.link].nominal
-        for response in spec.responses
-    )
-
-
-def _starting_fit(job: _Job, exact: GaussianObjective | None = None) -> FloatArray:
-    """Estimates of the model without latent variables."""
-    if exact is not None:
-        estimates = gaussian_start.least_squares(exact)
-        alpha = estimates[job.parameters.auxiliary_index]
-        _check_residuals(job, float((exact.scale_design @ alpha).min()))
-        return estimates
-    # Values that are only set up are shown.
-    tolerance = ROUGH_START if job.spec.purpose is Purpose.FIT else SCALED_GRADIENT
-    start = _fixed_estimates(job, tolerance)
-    n = job.design.n_rows
-    if _is_binary(job.spec) and start.log_likelihood > -NEARLY_PERFECT:
-        start = _fixed_estimates(job, LEAST_PER_ROW * n)
-        if start.log_likelihood > -PERFECT_FIT * n:
-            raise PerfectPrediction(
-                "the covariates predict the outcome perfectly",
-                hint="leave out covariates until both outcomes occur for similar covariate values",
-            )
-    constant_scale = job.spec.has_scale and len(job.spec.scale_variables) == 1
-    linear = job.design.kinds == (kind("gauss", "ident"),)
-    if linear and constant_scale and not job.spec.natural_scale:
-        _check_residuals(job, float(start.point[job.parameters.auxiliary_index[0]]))
-    return start.point
-
-
-def _fixed_estimates(job: _Job, tolerance: float) -> Maximum:
-    """Fit the model without latent variables, up to ``tolerance`` in g'H^-1 g.
-
-    Raises
-    ------
-    BadStartingValues
-        It cannot be fitted.
-    """
-    found = fit_fixed_part(
-        job.spec, job.collapsed, job.threads, tolerance=tolerance, shortcuts=job.shortcuts
-    )
-    if found is None:
-        raise BadStartingValues(
-            "initial values not feasible: the model without latent variables cannot be fitted",
-            hint="give starting values with from()",
-        )
-    return found
-
-
-def _check_residuals(job: _Job, log_sd: float) -> None:
-    """Raise if the fixed part leaves nothing of a gaussian response to explain.
-
-    ``log_sd`` is the smallest log residual standard deviation.
-    """
-    size = max(float(job.design.y.max()), -float(job.design.y.min()))
-    if np.exp(log_sd) <= NO_RESIDUAL * max(size, 1e-300):
-        raise NoVariance(
-            f"{job.spec.depvar} has no variance given the covariates",
-            hint="a constant response, or as many parameters as rows",
-        )
-
-
-def _fit_fixed(job: _Job, one_level: ModelSpec) -> Fit:
+def _fit_fixed(job: Job, one_level: ModelSpec) -> Fit:
     """Carry out ``init``: the one-level model by maximum likelihood."""
     spec = job.spec
     start = None
     if spec.start is not None:
         check_start_length(spec.start, job.reduction.n_free)
         start = start_from(
-            one_level, job.parameters, job.reduction, spec.start, lambda: _starting_fit(job)
+            one_level, job.parameters, job.reduction, spec.start, lambda: starting_fit(job)
         )
     maximum = fit_fixed_part(
         spec,
@@ -270,26 +160,7 @@ def _fit_fixed(job: _Job, one_level: ModelSpec) -> Fit:
     return fit
 
 
-def _starting_values(job: _Job, exact: GaussianObjective | None) -> tuple[FloatArray, bool]:
-    """Values at which estimation begins, and whether they are estimates of a part of the data."""
-    if job.spec.start is None:
-        if job.shortcuts and exact is None:
-            advanced = advanced_start(
-                job.spec, job.collapsed, job.parameters, job.reduction, job.threads
-            )
-            if advanced is not None:
-                return advanced, True
-        start = default_start(job.parameters, _starting_fit(job, exact))
-        if exact is not None:
-            start = gaussian_start.moment_estimates(job.spec, job.design, exact, start)
-        return start, False
-    given = job.spec.start
-    return start_from(
-        job.spec, job.parameters, job.reduction, given, lambda: _starting_fit(job, exact)
-    ), False
-
-
-def _fit_latent(job: _Job) -> Fit:
+def _fit_latent(job: Job) -> Fit:
     spec, reduction = job.spec, job.reduction
     objective = _objective(job)
     exact = objective if isinstance(objective, GaussianObjective) else None
@@ -304,7 +175,7 @@ def _fit_latent(job: _Job) -> Fit:
                 note = f"maximum gateaux derivative less than {LEAST_GAIN:.5f}: no new mass"
                 return replace(fit, notes=(note,))
     else:
-        start, advanced = _starting_values(job, exact)
+        start, advanced = starting_values(job, exact)
     job.monitor.prepared(
         Preparation(
             job.parameters.names,
@@ -360,7 +231,7 @@ def _fit_latent(job: _Job) -> Fit:
     return fit
 
 
-def _objective(job: _Job) -> LatentObjective | GaussianObjective:
+def _objective(job: Job) -> LatentObjective | GaussianObjective:
     """The log likelihood: in closed form where there is one and it is wanted."""
     if job.shortcuts and gaussian.applies(job.spec, job.design):
         return GaussianObjective(
@@ -369,7 +240,7 @@ def _objective(job: _Job) -> LatentObjective | GaussianObjective:
     return _by_quadrature(job)
 
 
-def _by_quadrature(job: _Job) -> LatentObjective:
+def _by_quadrature(job: Job) -> LatentObjective:
     """The log likelihood by quadrature; what does not interact is integrated separately."""
     design, parameters, adaptive = job.collapsed, job.parameters, job.spec.adaptive
     if job.shortcuts:
@@ -378,7 +249,7 @@ def _by_quadrature(job: _Job) -> LatentObjective:
     return LatentObjective(engine, job.reduction, adaptive)
 
 
-def _robust(job: _Job, fit: Fit, scores: FloatArray) -> Fit:
+def _robust(job: Job, fit: Fit, scores: FloatArray) -> Fit:
     """Replace the covariance by the sandwich of the scores of top-level units, (units, K)."""
     T = job.reduction.T
     V_free = np.linalg.lstsq(T, fit.covariance, rcond=None)[0]
@@ -409,7 +280,7 @@ def robust_fit(
         design = design.without_latent_variables(rows_per_unit=1)
     parameters = build_parameters(spec)
     reduction = build_reduction(spec.constraints, parameters.names)
-    job = _Job(fit.command, spec, design, design, parameters, reduction, threads, Unwatched())
+    job = Job(fit.command, spec, design, design, parameters, reduction, threads, Unwatched())
     objective = _objective(job)
     value = objective.settled_value(reduction.reduce(fit.estimates))
     if not abs(value - fit.log_likelihood) <= SAME_LOG_LIKELIHOOD * abs(fit.log_likelihood):
@@ -433,7 +304,7 @@ def model_based(fit: Fit) -> Fit:
     )
 
 
-def _latent_signs(job: _Job, b: FloatArray) -> FloatArray:
+def _latent_signs(job: Job, b: FloatArray) -> FloatArray:
     """Signs (M,) that make diagonal Cholesky elements nonnegative.
 
     Flipping a latent variable changes its whole column and not the likelihood.
@@ -449,7 +320,7 @@ def _latent_signs(job: _Job, b: FloatArray) -> FloatArray:
     return signs
 
 
-def _parameter_signs(job: _Job, of_latent: FloatArray) -> FloatArray:
+def _parameter_signs(job: Job, of_latent: FloatArray) -> FloatArray:
     """Signs (K,) of the parameters when latent variables change theirs."""
     signs = np.ones(job.parameters.n)
     for k, name in enumerate(job.parameters.names):
@@ -459,7 +330,7 @@ def _parameter_signs(job: _Job, of_latent: FloatArray) -> FloatArray:
 
 
 def _fit_value(
-    job: _Job,
+    job: Job,
     title: str,
     maximum: Maximum,
     *,
@@ -492,7 +363,7 @@ def _fit_value(
     )
 
 
-def _unfitted(job: _Job, values: FloatArray, log_likelihood: float, extra: dict[str, Any]) -> Fit:
+def _unfitted(job: Job, values: FloatArray, log_likelihood: float, extra: dict[str, Any]) -> Fit:
     """Parameters without a maximisation: ``eval``, ``noest``, and ``gateaux()`` without a gain."""
     n = job.parameters.n
     return Fit(

@@ -8,7 +8,7 @@ from test_collapse import FRAME, resolved
 
 from gllamm_cli.estimate import advance
 from gllamm_cli.estimate.advance import advanced_start
-from gllamm_cli.fit import estimator
+from gllamm_cli.fit import starting
 from gllamm_cli.fit.estimator import fit_model
 from gllamm_cli.model.assemble import build_design
 from gllamm_cli.model.constraints import build_reduction
@@ -60,7 +60,7 @@ def test_the_maximum_is_the_same(text, eager, monkeypatch):
         used.append(advanced_start(*arguments))
         return used[-1]
 
-    monkeypatch.setattr(estimator, "advanced_start", watched)
+    monkeypatch.setattr(starting, "advanced_start", watched)
     asked, data = resolved(text, DATA)
     found = fit_model(asked, data)
     assert used and used[0] is not None

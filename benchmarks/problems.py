@@ -104,7 +104,7 @@ PROBLEMS = (
         "binomial",
         ("laplace",),
         nodes=64,
-        points=17,
+        points=41,
         accurate=25,
     ),
     Problem(
@@ -130,7 +130,7 @@ PROBLEMS = (
         "binomial",
         ("laplace",),
         nodes=64,
-        points=21,
+        points=31,
         accurate=20,
     ),
     Problem(
@@ -225,6 +225,7 @@ PROBLEMS = (
         " nip(15) adapt",
         nodes=15,
         points=31,
+        accurate=20,
     ),
     Problem(
         "items20",

@@ -38,11 +38,15 @@ MOST_ROWS = 10_000
 GOLDEN_RATIO = 0.6180339887498949
 
 
+def _average(y: FloatArray, weight: FloatArray) -> float:
+    return float(np.average(y, weights=weight)) if weight.sum() > 0 else float(y.mean())
+
+
 def _transformed(link: Link, y: FloatArray, weight: FloatArray) -> FloatArray:
     """Responses on the scale of the linear predictor, pulled half way to their mean."""
     if link.name == "ident":
         return y
-    average = float(np.average(y, weights=weight)) if weight.sum() > 0 else float(y.mean())
+    average = _average(y, weight)
     mean = 0.5 * (y + average)
     low, high = link.means
     if np.isfinite(high):
@@ -139,7 +143,7 @@ def first_guess(spec: ModelSpec, design: Design, parameters: Parameters) -> Floa
 def _relative_spread(design: Design, some: IndexArray | slice) -> FloatArray:
     """Deviations from the mean, relative to it for gamma responses."""
     y = design.y[some]
-    average = float(np.average(y, weights=design.total_weight[some]))
+    average = _average(y, design.total_weight[some])
     deviation = y - average
     gamma = design.kind[some] // LINK_CODES == FAMILY_BY_NAME["gamma"].code
     return np.where(gamma, deviation / average if average else deviation, deviation)

@@ -81,7 +81,7 @@ Where it matters so much where they are, derivatives are computed anew, too.
 """
 EXPECTED_ERROR, GROWTH_OF_ERROR = 0.1, 0.3
 """Error of predicted gains, as a share of them, that is not due to nodes; of 1 so much more."""
-UNCHANGED = 1e-9
+UNFELT = 1e-9
 """Relative change of the log likelihood by the last move of nodes that ends their pursuit."""
 LEAST_FELT = 1e-6
 """Change of the log likelihood for each scale that nodes move, at least."""
@@ -280,7 +280,7 @@ def maximise(
         before, distance = distance, float(np.sqrt(curvature.scaled_gradient))
         counted = n_units if curvature.concave else 0
         if _close(distance, before, tolerance, counted) and curvature.eigenvalues[0] > -FLAT:
-            near = min(IN_PLACE * min(1.0, n_units / MANY), UNCHANGED * abs(value) / felt)
+            near = min(IN_PLACE * min(1.0, n_units / MANY), UNFELT * abs(value) / felt)
             in_place = not stale or moved < near
             shift = 0.0
             # Where a rough answer will do, so will nodes that are roughly in place.
@@ -296,7 +296,7 @@ def maximise(
                 stale = False
                 curvature = _curvature(score, hessian)
                 distance = float(np.sqrt(curvature.scaled_gradient))
-            settled = abs(shift) <= UNCHANGED * abs(value)
+            settled = abs(shift) <= UNFELT * abs(value)
             if settled and _close(distance, before, tolerance, counted):
                 converged = True
                 if curvature.concave:

@@ -84,10 +84,19 @@ def series(largest: int) -> Iterator[Series]:
         "items",
         tuple((k, Size(clusters=2_000, items=k)) for k in (5, 10, 20, 40)),
     )
+    for family, title in (("binom", "Logit"), ("gauss", "Linear")):
+        yield Series(
+            f"{title}, random intercept, {largest:,} rows",
+            "threads",
+            tuple((t, Size(clusters=largest // 10, family=family, threads=t)) for t in (1, 2)),
+        )
     yield Series(
-        "Logit, random intercept, 1,000,000 rows",
+        "Logit, four correlated random effects, 40,000 rows, 5 points for each",
         "threads",
-        tuple((t, Size(clusters=100_000, threads=t)) for t in (1, 2)),
+        tuple(
+            (t, Size(rows_per_cluster=20, clusters=2_000, latent=4, points=5, threads=t))
+            for t in (1, 2)
+        ),
     )
     yield Series(
         "Two-parameter logistic test, 5,000 persons, 20 items",

@@ -13,7 +13,6 @@ from libc.stdlib cimport free, malloc
 import numpy as np
 
 cdef enum:
-    STRETCH = 1024      # values looked at between two decisions
     PIECE = 65536       # rows that a thread takes at a time
 
 
@@ -38,18 +37,58 @@ cdef inline int infinite(const double *x, Py_ssize_t n) noexcept nogil:
     return other
 
 
-def zeros_and_ones(const double[::1] x):
+def zeros_and_ones(const double[::1] x, int threads):
     """Whether there is nothing else."""
-    cdef Py_ssize_t n = x.shape[0], i, start = 0, stop
+    cdef Py_ssize_t n = x.shape[0], p
     cdef int other = 0
+    for p in prange((n + PIECE - 1) // PIECE, num_threads=threads, schedule="static", nogil=True):
+        other += beside_zeros_and_ones(&x[p * PIECE], min(PIECE, n - p * PIECE))
+    return other == 0
+
+
+cdef inline int beside_zeros_and_ones(const double *x, Py_ssize_t n) noexcept nogil:
+    """Whether some value is neither."""
+    cdef Py_ssize_t i
+    cdef int other = 0
+    for i in range(n):
+        # No branch, which would be guessed wrongly half the time.
+        other |= (x[i] != 0.0) & (x[i] != 1.0)
+    return other
+
+
+def largest_size(const double[::1] x, int threads):
+    """Largest absolute value; 0 of none."""
+    cdef Py_ssize_t n = x.shape[0], p, pieces = (n + PIECE - 1) // PIECE
+    sizes_ = np.zeros(max(1, pieces))
+    cdef double[::1] sizes = sizes_
+    for p in prange(pieces, num_threads=threads, schedule="static", nogil=True):
+        sizes[p] = size_of(&x[p * PIECE], min(PIECE, n - p * PIECE))
+    return float(sizes_.max())
+
+
+cdef inline double size_of(const double *x, Py_ssize_t n) noexcept nogil:
+    """Largest absolute value."""
+    cdef Py_ssize_t i
+    cdef double largest = 0.0
+    for i in range(n):
+        if fabs(x[i]) > largest:
+            largest = fabs(x[i])
+    return largest
+
+
+def outcome_varies(const double[::1] y, const double[::1] denominator):
+    """Whether there are responses other than 0, and other than ``denominator``, both (N,)."""
+    cdef Py_ssize_t n = y.shape[0], i
+    cdef bint some = False, not_all = False
+    if denominator.shape[0] != n:
+        raise ValueError("columns differ in length")
     with nogil:
-        while start < n and not other:
-            stop = min(n, start + STRETCH)
-            for i in range(start, stop):
-                # No branch, which would be guessed wrongly half the time.
-                other |= (x[i] != 0.0) & (x[i] != 1.0)
-            start = stop
-    return not other
+        for i in range(n):
+            some = some or y[i] != 0.0
+            not_all = not_all or y[i] != denominator[i]
+            if some and not_all:
+                break
+    return some and not_all
 
 
 def in_order(list keys, int threads):
@@ -105,51 +144,68 @@ def unit_starts(list ids, int threads):
     -------
     list of (units,) int64
     """
-    cdef Py_ssize_t n = len(ids[0]), p, pieces = (n + PIECE - 1) // PIECE
-    cdef unsigned char[::1] new = np.zeros(n, dtype=np.uint8)
+    cdef Py_ssize_t levels = len(ids), n = len(ids[0]), t, p, pieces = (n + PIECE - 1) // PIECE
     cdef long long[::1] count = np.zeros(pieces + 1, dtype=np.int64)
     cdef long long[::1] start
     cdef const double[::1] id_
+    cdef const double **x = <const double **>malloc(levels * sizeof(double *))
+    if x == NULL:
+        raise MemoryError
     found = []
-    for level in reversed(ids):
-        id_ = level
-        if id_.shape[0] != n:
-            raise ValueError("identifiers differ in length")
-        new[0] = 1
-        for p in prange(pieces, num_threads=threads, schedule="static", nogil=True):
-            count[p + 1] = mark(&id_[0], &new[0], max(1, p * PIECE), min(n, (p + 1) * PIECE))
-        count[1] += 1
-        for p in range(pieces):
-            count[p + 1] += count[p]
-        start_ = np.empty(count[pieces], dtype=np.int64)
-        start = start_
-        for p in prange(pieces, num_threads=threads, schedule="static", nogil=True):
-            collect(&new[0], p * PIECE, min(n, (p + 1) * PIECE), &start[0] + count[p])
-        found.append(start_)
-    return found[::-1]
-
-
-cdef inline long long mark(
-    const double *id_, unsigned char *new, Py_ssize_t begin, Py_ssize_t end
-) noexcept nogil:
-    """Mark rows begin..end whose identifier is another than that before; count the marked."""
-    cdef Py_ssize_t i
-    cdef long long found = 0
-    for i in range(begin, end):
-        new[i] |= id_[i] != id_[i - 1]
-        found += new[i]
+    try:
+        for t in range(levels):
+            id_ = ids[t]
+            if id_.shape[0] != n:
+                raise ValueError("identifiers differ in length")
+            x[t] = &id_[0]
+        for t in range(levels):
+            count[0] = 0
+            for p in prange(pieces, num_threads=threads, schedule="static", nogil=True):
+                count[p + 1] = find_starts(
+                    x + t, levels - t, p * PIECE, min(n, (p + 1) * PIECE), NULL
+                )
+            for p in range(pieces):
+                count[p + 1] += count[p]
+            start_ = np.empty(count[pieces], dtype=np.int64)
+            start = start_
+            for p in prange(pieces, num_threads=threads, schedule="static", nogil=True):
+                find_starts(
+                    x + t, levels - t, p * PIECE, min(n, (p + 1) * PIECE), &start[0] + count[p]
+                )
+            found.append(start_)
+    finally:
+        free(x)
     return found
 
 
-cdef inline void collect(
-    const unsigned char *new, Py_ssize_t begin, Py_ssize_t end, long long *start
+cdef inline long long find_starts(
+    const double **x, Py_ssize_t levels, Py_ssize_t begin, Py_ssize_t end, long long *start
 ) noexcept nogil:
-    """Write the numbers of the marked rows."""
-    cdef Py_ssize_t i, found = 0
+    """Number of units that start in rows begin..end; their first rows unless ``start`` is NULL."""
+    cdef Py_ssize_t i, t
+    cdef long long found = 0
+    cdef const double *id_ = x[0]
+    cdef bint new
+    if begin == 0:
+        # The first row.
+        if start != NULL:
+            start[0] = 0
+        found = 1
+        begin = 1
+    if levels == 1 and start == NULL:
+        for i in range(begin, end):
+            # Rows without an identifier differ from all others.
+            found += id_[i] != id_[i - 1]
+        return found
     for i in range(begin, end):
-        if new[i]:
-            start[found] = i
-            found = found + 1
+        new = id_[i] != id_[i - 1]
+        for t in range(1, levels):
+            new = new or x[t][i] != x[t][i - 1]
+        if new:
+            if start != NULL:
+                start[found] = i
+            found += 1
+    return found
 
 
 def outcomes_by_value(const double[::1] x, const double[::1] y, const double[::1] denominator):

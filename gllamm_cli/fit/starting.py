@@ -5,12 +5,14 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from gllamm_cli._scanning import largest_size
 from gllamm_cli.errors import BadStartingValues, NoVariance, PerfectPrediction
 from gllamm_cli.estimate import gaussian_start
 from gllamm_cli.estimate.advance import advanced_start
 from gllamm_cli.estimate.gaussian import GaussianObjective
 from gllamm_cli.estimate.maximise import SCALED_GRADIENT, Maximum
 from gllamm_cli.estimate.start import default_start, fit_fixed_part, start_from
+from gllamm_cli.estimate.threads import available_threads
 from gllamm_cli.fit.job import Job
 from gllamm_cli.model.families import FAMILY_BY_NAME, LINK_BY_NAME, Domain, kind
 from gllamm_cli.model.spec import ModelSpec, Purpose
@@ -110,7 +112,7 @@ def _check_residuals(job: Job, log_sd: float) -> None:
 
     ``log_sd`` is the smallest log residual standard deviation.
     """
-    size = max(float(job.design.y.max()), -float(job.design.y.min()))
+    size = largest_size(job.design.y, job.threads or available_threads())
     if np.exp(log_sd) <= NO_RESIDUAL * max(size, 1e-300):
         raise NoVariance(
             f"{job.spec.depvar} has no variance given the covariates",

@@ -283,7 +283,9 @@ def build_design(
     _check_regressions(spec, column, starts)
     y = column(spec.depvar)
     unit_start = starts[0] if starts else np.zeros(1, dtype=np.int64)
-    responses = build_responses(spec, number, y, column, column.ones, unit_start, alternative)
+    responses = build_responses(
+        spec, number, y, column, column.ones, unit_start, alternative, threads
+    )
     notes.extend(responses.notes)
     covariates = {name: column(name) for name in spec.covariates}
     reduced, dropped = check_covariates(
@@ -292,7 +294,9 @@ def build_design(
     notes.extend(dropped)
     if dropped:
         spec = reduced
-        responses = build_responses(spec, number, y, column, column.ones, unit_start, alternative)
+        responses = build_responses(
+            spec, number, y, column, column.ones, unit_start, alternative, threads
+        )
     spec = responses.spec
     # Without latent variables every weight is a weight of rows.
     own_levels = (

@@ -69,7 +69,7 @@ def response_number(spec: ModelSpec, column: Column, n_rows: int) -> IndexArray:
 
 
 def check_domain(
-    name: str, response: Response, y: FloatArray, denominator: FloatArray
+    name: str, response: Response, y: FloatArray, denominator: FloatArray, threads: int = 1
 ) -> list[str]:
     """Raise InvalidResponse for values outside the family's domain; note odd but legal ones."""
     domain = FAMILY_BY_NAME[response.family].domain
@@ -87,7 +87,7 @@ def check_domain(
             hint=f"{int((y <= 0).sum())} rows are zero or negative",
         )
     elif domain is Domain.PROPORTION:
-        if response.denominator is None and zeros_and_ones(np.ascontiguousarray(y)):
+        if response.denominator is None and zeros_and_ones(np.ascontiguousarray(y), threads):
             return []
         if (denominator <= 0).any():
             raise InvalidResponse(f"denominator {response.denominator} must be greater than 0")
@@ -268,6 +268,7 @@ def build_responses(
     ones: FloatArray,
     unit_start: IndexArray,
     alternative: FloatArray | None,
+    threads: int,
 ) -> ResponseRows:
     """Turn the responses of sorted rows into the kernel's terms.
 
@@ -284,6 +285,8 @@ def build_responses(
     alternative : (N,), optional
         Category of each row where rows were repeated for every category of a
         nominal response.
+    threads : int
+        For looking at the responses.
 
     Raises
     ------
@@ -308,7 +311,7 @@ def build_responses(
             nominal[here] = True
         elif not link.ordinal:
             seen = here if part is None else (number == position) & (part > 0)
-            notes.extend(check_domain(spec.depvar, response, y[seen], denominator[seen]))
+            notes.extend(check_domain(spec.depvar, response, y[seen], denominator[seen], threads))
     spec, ordinal = _ordinal(spec, y, number, column)
     indicators: dict[str, FloatArray] = {}
     if alternative is not None:

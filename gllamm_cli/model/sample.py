@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from gllamm_cli._scanning import all_finite, outcomes_by_value
+from gllamm_cli._scanning import all_finite, outcome_varies, outcomes_by_value
 from gllamm_cli.errors import (
     InsufficientObservations,
     NoObservations,
@@ -178,7 +178,7 @@ def check_covariates(
         spec = replace(spec, covariates=tuple(kept))
     binary = FAMILY_BY_NAME[spec.response.family].domain is Domain.PROPORTION
     if binary and len(links) == 1 and not (links[0].ordinal or links[0].nominal):
-        if not y.any() or np.array_equal(y, denominator):
+        if not outcome_varies(y, denominator):
             raise NoObservations(
                 "outcome does not vary", hint=f"{spec.depvar} is the same in all rows used"
             )

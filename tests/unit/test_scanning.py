@@ -10,6 +10,8 @@ from hypothesis import strategies as st
 from gllamm_cli._scanning import (
     all_finite,
     in_order,
+    largest_size,
+    outcome_varies,
     outcomes_by_value,
     unit_starts,
     zeros_and_ones,
@@ -35,11 +37,11 @@ def test_one_value_that_is_not_finite_is_seen_wherever_it_is(n, bad):
 @pytest.mark.parametrize("bad", [2.0, -1.0, 0.5, np.nan])
 def test_anything_but_zero_and_one_is_seen_wherever_it_is(n, bad):
     values = (np.arange(n) % 3 == 0) * 1.0
-    assert zeros_and_ones(values)
+    assert zeros_and_ones(values, 2)
     for at in {0, n // 2, n - 1}:
         other = values.copy()
         other[at] = bad
-        assert not zeros_and_ones(other)
+        assert not zeros_and_ones(other, 1) and not zeros_and_ones(other, 2)
 
 
 @given(st.lists(st.tuples(FEW, FEW, FEW), max_size=12), st.booleans())
@@ -77,3 +79,18 @@ def test_outcomes_at_two_values(rows):
         assert found is None
     else:
         assert found == (tuple(values), seen)
+
+
+@given(st.lists(st.tuples(st.integers(0, 2), st.integers(1, 2)), max_size=6))
+def test_outcomes_vary_if_there_are_successes_and_failures(rows):
+    y, n = (np.array([row[k] for row in rows], dtype=np.float64) for k in range(2))
+    assert outcome_varies(y, n) == ((y != 0.0).any() and (y != n).any())
+
+
+@pytest.mark.parametrize("n", LENGTHS)
+def test_the_largest_size_is_found_wherever_it_is(n):
+    values = np.sin(np.arange(n))
+    for at, size in ((0, -3.0), (n // 2, 4.0), (n - 1, -5.0)):
+        values[at] = size
+        assert largest_size(values, 1) == largest_size(values, 3) == abs(size)
+    assert largest_size(np.zeros(0), 1) == 0.0

@@ -78,7 +78,7 @@ def _level1(fit: Fit) -> Iterator[NaturalEstimate]:
     positions = fit.block("scale")
     for position in positions:
         value, std_err = float(fit.estimates[position]), _std_err(fit, position)
-        if len(positions) > 1:
+        if not fit.spec.constant_scale:
             variable = fit.names[position].name
             yield NaturalEstimate(
                 level=1,

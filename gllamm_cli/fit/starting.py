@@ -81,7 +81,7 @@ def starting_fit(job: Job, exact: GaussianObjective | None = None) -> FloatArray
                 "the covariates predict the outcome perfectly",
                 hint="leave out covariates until both outcomes occur for similar covariate values",
             )
-    constant_scale = job.spec.has_scale and len(job.spec.scale_variables) == 1
+    constant_scale = job.spec.has_scale and job.spec.constant_scale
     linear = job.design.kinds == (kind("gauss", "ident"),)
     if linear and constant_scale and not job.spec.natural_scale:
         _check_residuals(job, float(start.point[job.parameters.auxiliary_index[0]]))

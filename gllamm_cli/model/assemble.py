@@ -297,7 +297,7 @@ def build_design(
         responses = build_responses(
             spec, number, y, column, column.ones, unit_start, alternative, threads
         )
-    spec = responses.spec
+    spec = replace(responses.spec, single_scale_varies=_single_scale_varies(spec, column))
     # Without latent variables every weight is a weight of rows.
     own_levels = (
         (1,) if levels else tuple(level for level, _ in (*spec.weights, *spec.sampling_weights))
@@ -340,6 +340,14 @@ def build_design(
         composite=composite,
     )
     return design, spec, tuple(notes)
+
+
+def _single_scale_varies(spec: ModelSpec, column: Callable[[str], FloatArray]) -> bool:
+    """Whether the only variable of the level-1 scale is another one than a constant 1."""
+    if not spec.has_scale or len(spec.scale_variables) > 1:
+        return False
+    (name,) = spec.scale_variables
+    return name != CONSTANT and bool((column(name) != 1.0).any())
 
 
 def _clusters(

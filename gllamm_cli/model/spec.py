@@ -248,6 +248,8 @@ class ModelSpec:
         One for each ordinal response; complete once there are data.
     scale_variables, natural_scale
         The level-1 scale equation, on the log scale unless ``nats`` was given.
+    single_scale_varies
+        Whether the only scale variable has other values than 1; known once there are data.
     blocks, latent_indicator
         Fixed effects by category of a nominal response, and a column that
         says to which alternatives the latent variables apply (None: to all).
@@ -289,6 +291,7 @@ class ModelSpec:
     thresholds: tuple[Thresholds, ...] = ()
     scale_variables: tuple[str, ...] = (CONSTANT,)
     natural_scale: bool = False
+    single_scale_varies: bool = False
     blocks: tuple[FixedBlock, ...] = ()
     latent_indicator: str | None = None
     regressions: tuple[LatentRegression, ...] = ()
@@ -313,6 +316,11 @@ class ModelSpec:
             return self.blocks
         constant = (CONSTANT,) if self.constant else ()
         return (FixedBlock(self.depvar, None, (*self.covariates, *constant)),)
+
+    @property
+    def constant_scale(self) -> bool:
+        """Whether all rows have the same level-1 scale, if they have one."""
+        return len(self.scale_variables) == 1 and not self.single_scale_varies
 
     @property
     def latent(self) -> tuple[LatentVariable, ...]:

@@ -4,11 +4,14 @@ import math
 from dataclasses import replace
 
 import numpy as np
+import pandas as pd
 import published
 import pytest
 
+from gllamm_cli.data import Dataset
 from gllamm_cli.fit.natural import NaturalKind, natural_estimates
 from gllamm_cli.model.spec import CONSTANT, Level, ModelSpec, Response
+from gllamm_cli.session import Session
 
 
 def by_label(fit, level=2):
@@ -228,3 +231,22 @@ def test_what_the_level1_scale_is(responses, meaning):
     fit = published.jsp_uncorrelated()
     spec = replace(fit.spec, response=first, other_responses=tuple(others))
     assert natural_estimates(replace(fit, spec=spec))[0].label == meaning
+
+
+@pytest.mark.parametrize(
+    ("variable", "kind"),
+    [("one", NaturalKind.LEVEL1_VARIANCE), ("x", NaturalKind.LEVEL1_LOG_SD)],
+)
+def test_a_scale_equation_of_one_variable_is_a_variance_only_if_it_is_a_constant(variable, kind):
+    """gllamm prints exp(2 b) for any variable, which is the variance of rows with the value 1."""
+    random = np.random.default_rng(1)
+    x = random.normal(size=200)
+    frame = pd.DataFrame({"x": x, "one": 1.0, "id": np.arange(200) // 5})
+    frame["y"] = random.normal(size=200) * np.exp(0.3 * x) + random.normal(size=40)[frame["id"]]
+    session = Session(Dataset.from_frame(frame))
+    session.run(f"eq het: {variable}\ngllamm y x, i(id) s(het) adapt nolog")
+    found = natural_estimates(session.fit)[0]
+    (position,) = session.fit.block("scale")
+    b = session.fit.estimates[position]
+    assert found.kind is kind
+    assert found.estimate == pytest.approx(np.exp(2.0 * b) if variable == "one" else b)

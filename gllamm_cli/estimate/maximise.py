@@ -196,7 +196,8 @@ class _Curvature:
 
 def _curvature(score: FloatArray, hessian: FloatArray) -> _Curvature:
     diagonal = np.abs(hessian.diagonal())
-    scale = 1.0 / np.sqrt(np.maximum(diagonal, 1e-12 * max(diagonal.max(initial=0.0), 1e-300)))
+    # Products of scales must be finite even where nothing curves.
+    scale = 1.0 / np.sqrt(np.maximum(diagonal, 1e-12 * max(diagonal.max(initial=0.0), 1e-290)))
     eigenvalues, vectors = np.linalg.eigh(-hessian * (scale[:, None] * scale))
     gradient = vectors.T @ (scale * score)
     return _Curvature(

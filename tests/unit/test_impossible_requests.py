@@ -121,3 +121,20 @@ def test_perfect_prediction_is_seen_in_small_and_large_data(n):
     session = Session(Dataset.from_frame(frame))
     session.run(command)
     assert session.fit.converged and session.fit.log_likelihood < -2.5
+
+
+def test_choices_without_alternatives_determine_nothing(recwarn):
+    """Sets of one alternative have probability 1 whatever the parameters: that is said."""
+    n = 40
+    frame = pd.DataFrame(
+        {"set": np.arange(n) + 1.0, "id": np.arange(n) // 5, "alt": 1.0, "chosen": 1.0}
+    )
+    frame["x"] = np.random.default_rng(3).normal(size=n)
+    frame["one"] = 1.0
+    session = Session(Dataset.from_frame(frame))
+    session.run(
+        "eq c: one\ngllamm alt x, nocons i(id) eqs(c) link(mlogit) expanded(set chosen o) adapt"
+    )
+    assert not recwarn.list
+    assert session.fit.log_likelihood == pytest.approx(0.0, abs=1e-9)
+    assert any("does not curve down" in note for note in session.fit.notes)

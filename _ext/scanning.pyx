@@ -16,19 +16,30 @@ cdef enum:
     PIECE = 65536       # rows that a thread takes at a time
 
 
+# Whether some of n values are of a kind that is looked for.
+ctypedef int (*Test)(const double *x, Py_ssize_t n) noexcept nogil
+
+
+cdef inline int useful(int threads, Py_ssize_t pieces) noexcept nogil:
+    """Threads that have a piece: others would be started for nothing."""
+    return <int>max(1, min(threads, pieces))
+
+
+cdef bint some(const double[::1] x, int threads, Test test):
+    """Whether the test is true of some piece."""
+    cdef Py_ssize_t n = x.shape[0], p, pieces = (n + PIECE - 1) // PIECE
+    cdef int found = 0
+    for p in prange(pieces, num_threads=useful(threads, pieces), schedule="static", nogil=True):
+        found += test(&x[p * PIECE], min(PIECE, n - p * PIECE))
+    return found > 0
+
+
 def all_finite(const double[::1] x, int threads):
     """Whether no value is missing or infinite."""
-    cdef Py_ssize_t n = x.shape[0], p
-    cdef int other = 0
-    if n <= PIECE:
-        return not infinite(&x[0], n) if n else True
-    for p in prange((n + PIECE - 1) // PIECE, num_threads=threads, schedule="static", nogil=True):
-        other += infinite(&x[p * PIECE], min(PIECE, n - p * PIECE))
-    return other == 0
+    return not some(x, threads, infinite)
 
 
-cdef inline int infinite(const double *x, Py_ssize_t n) noexcept nogil:
-    """Whether some value is not finite."""
+cdef int infinite(const double *x, Py_ssize_t n) noexcept nogil:
     cdef Py_ssize_t i
     cdef int other = 0
     for i in range(n):
@@ -39,15 +50,10 @@ cdef inline int infinite(const double *x, Py_ssize_t n) noexcept nogil:
 
 def zeros_and_ones(const double[::1] x, int threads):
     """Whether there is nothing else."""
-    cdef Py_ssize_t n = x.shape[0], p
-    cdef int other = 0
-    for p in prange((n + PIECE - 1) // PIECE, num_threads=threads, schedule="static", nogil=True):
-        other += beside_zeros_and_ones(&x[p * PIECE], min(PIECE, n - p * PIECE))
-    return other == 0
+    return not some(x, threads, beside_zeros_and_ones)
 
 
-cdef inline int beside_zeros_and_ones(const double *x, Py_ssize_t n) noexcept nogil:
-    """Whether some value is neither."""
+cdef int beside_zeros_and_ones(const double *x, Py_ssize_t n) noexcept nogil:
     cdef Py_ssize_t i
     cdef int other = 0
     for i in range(n):
@@ -61,7 +67,7 @@ def largest_size(const double[::1] x, int threads):
     cdef Py_ssize_t n = x.shape[0], p, pieces = (n + PIECE - 1) // PIECE
     sizes_ = np.zeros(max(1, pieces))
     cdef double[::1] sizes = sizes_
-    for p in prange(pieces, num_threads=threads, schedule="static", nogil=True):
+    for p in prange(pieces, num_threads=useful(threads, pieces), schedule="static", nogil=True):
         sizes[p] = size_of(&x[p * PIECE], min(PIECE, n - p * PIECE))
     return float(sizes_.max())
 
@@ -94,6 +100,7 @@ def outcome_varies(const double[::1] y, const double[::1] denominator):
 def in_order(list keys, int threads):
     """Whether rows ascend in the first key (N,), within its values in the second, and so on."""
     cdef Py_ssize_t width = len(keys), c, n = len(keys[0]) if width else 0, p
+    cdef Py_ssize_t pieces = (n + PIECE - 1) // PIECE
     cdef const double[::1] key
     cdef int wrong = 0
     cdef const double **x = <const double **>malloc(max(1, width) * sizeof(double *))
@@ -105,10 +112,8 @@ def in_order(list keys, int threads):
             if key.shape[0] != n:
                 raise ValueError("keys differ in length")
             x[c] = &key[0] if n else NULL
-        if n <= PIECE:
-            return not descends(x, width, 1, n)
         for p in prange(
-            (n + PIECE - 1) // PIECE, num_threads=threads, schedule="static", nogil=True
+            pieces, num_threads=useful(threads, pieces), schedule="static", nogil=True
         ):
             wrong += descends(x, width, max(1, p * PIECE), min(n, (p + 1) * PIECE))
     finally:
@@ -160,7 +165,9 @@ def unit_starts(list ids, int threads):
             x[t] = &id_[0]
         for t in range(levels):
             count[0] = 0
-            for p in prange(pieces, num_threads=threads, schedule="static", nogil=True):
+            for p in prange(
+                pieces, num_threads=useful(threads, pieces), schedule="static", nogil=True
+            ):
                 count[p + 1] = find_starts(
                     x + t, levels - t, p * PIECE, min(n, (p + 1) * PIECE), NULL
                 )
@@ -168,7 +175,9 @@ def unit_starts(list ids, int threads):
                 count[p + 1] += count[p]
             start_ = np.empty(count[pieces], dtype=np.int64)
             start = start_
-            for p in prange(pieces, num_threads=threads, schedule="static", nogil=True):
+            for p in prange(
+                pieces, num_threads=useful(threads, pieces), schedule="static", nogil=True
+            ):
                 find_starts(
                     x + t, levels - t, p * PIECE, min(n, (p + 1) * PIECE), &start[0] + count[p]
                 )

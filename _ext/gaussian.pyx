@@ -13,14 +13,15 @@ block. Borders of blocks depend on the data alone and blocks are added in order:
 depend on the number of threads.
 """
 
-from cython.parallel cimport prange, threadid
-from libc.stdlib cimport calloc, free
+from cython.parallel cimport parallel, prange, threadid
+from libc.stdlib cimport calloc, free, malloc
 
-from crossproducts cimport Rows, add_rows, mark_pairs
+from crossproducts cimport FEW_COLUMNS, Dense, Rows, add_dense, add_rows, mark_pairs
 from quadratics cimport LANES, Index, packed
 from nested cimport (
     APART, MOST_LEVELS, PRODUCTS_AT_A_TIME, Forms, Nested, Scratch, evaluate_block, n_groups,
 )
+from strided cimport Strided, strided
 
 import numpy as np
 
@@ -90,16 +91,16 @@ cdef Index find_row(
 
 
 def cross_products(
-    columns, const double[::1] shift, const double[::1] y, const double[::1] offset,
-    const double[::1] weight, group_, int n_variances,
+    columns, const double[::1] shift, const double[::1] y, const double[:] offset,
+    const double[:] weight, group_, int n_variances,
     const long long[::1] first, const long long[::1] block_first, int threads,
 ):
     """Sums of products of the rows of each lowest unit.
 
     Parameters
     ----------
-    columns : sequence of (N,) or (1,) float64
-        Design columns; one that is constant may have a single element.
+    columns : sequence of (N,) float64
+        Design columns. As offset and weight they may have a stride of zero.
     shift : (C,)
         Coefficients of the columns whose prediction is taken off the response.
     y, offset, weight : (N,)
@@ -119,12 +120,8 @@ def cross_products(
     sums : (groups of units, products + n_variances, UNITS_TOGETHER)
         After the products the sums of weights by residual variance. Blocks start new groups.
     """
-    cdef Index C = len(columns), width = C + 1, N = y.shape[0], B = block_first.shape[0] - 1
-    cdef Index b, u, c, slot, n_products, n_sums, table = n_variances * width * width
-    cdef int n_threads = max(1, min(threads, B))
-    cdef int t
+    cdef Index C = len(columns), N = y.shape[0], B = block_first.shape[0] - 1, c
     cdef Rows r
-    cdef const double[::1] column
     cdef const int[::1] group
     if offset.shape[0] != N or weight.shape[0] != N or shift.shape[0] != C:
         raise ValueError("row arrays differ in length")
@@ -138,23 +135,55 @@ def cross_products(
         r.group = &group[0]
     elif n_variances != 1:
         raise ValueError("rows need the number of their residual variance")
-    pointers = np.zeros(C + 1, dtype=np.int64)
-    strides = np.ones(C + 1, dtype=np.int64)
-    cdef long long[::1] pointer = pointers
-    cdef long long[::1] stride = strides
+    cdef char[::1] room = np.zeros((C + 1) * sizeof(Strided), dtype=np.int8)
+    cdef Strided *column = <Strided *>&room[0]
     for c in range(C):
-        column = columns[c]
-        if column.shape[0] not in (1, N):
+        if len(columns[c]) != N:
             raise ValueError("design columns do not fit the rows")
-        pointer[c] = <long long>&column[0]
-        stride[c] = 0 if column.shape[0] == 1 else 1
+        column[c] = strided(columns[c])
     r.n_columns = C
-    r.column = <const double **>&pointer[0]
-    r.stride = <const Index *>&stride[0]
+    r.column = column
     r.shift = &shift[0] if C else NULL
     r.y = &y[0]
-    r.offset = &offset[0]
-    r.weight = &weight[0]
+    r.offset = strided(offset)
+    r.weight = strided(weight)
+    threads = max(1, min(threads, B))
+    if C < FEW_COLUMNS and r.group == NULL:
+        return dense_products(&r, first, block_first, threads)
+    return sparse_products(&r, n_variances, first, block_first, threads)
+
+
+cdef dense_products(
+    const Rows *r, const long long[::1] first, const long long[::1] block_first, int n_threads
+):
+    """``cross_products`` of few columns: all pairs."""
+    cdef Index B = block_first.shape[0] - 1, b, u, slot, width = r.n_columns + 1
+    cdef const long long[::1] start = first_groups(np.asarray(block_first))
+    sums = np.zeros((start[B], packed(width) + 1, LANES))
+    cdef double[:, :, ::1] out = sums
+    cdef Dense *scratch
+    with nogil, parallel(num_threads=n_threads):
+        scratch = <Dense *>malloc(sizeof(Dense))
+        for b in prange(B, schedule="dynamic", chunksize=1):
+            for u in range(block_first[b], block_first[b + 1]):
+                slot = u - block_first[b]
+                add_dense(
+                    r, first[u], first[u + 1],
+                    &out[start[b] + slot // LANES, 0, slot % LANES], scratch,
+                )
+        free(scratch)
+    pairs = [(0, a, b) for a in range(width) for b in range(a + 1)]
+    return np.array(pairs, dtype=np.int64), sums
+
+
+cdef sparse_products(
+    const Rows *r, int n_variances, const long long[::1] first,
+    const long long[::1] block_first, int n_threads,
+):
+    """``cross_products`` of many columns: pairs that occur."""
+    cdef Index width = r.n_columns + 1, B = block_first.shape[0] - 1
+    cdef Index b, u, slot, n_products, table = n_variances * width * width
+    cdef int t
     cdef int[:, ::1] found = np.zeros((n_threads, table + APART), dtype=np.int32)
     cdef Index[:, :, ::1] at = np.zeros((n_threads, 2, width + APART), dtype=np.intp)
     cdef double[:, ::1] x = np.zeros((n_threads, width + APART))
@@ -162,19 +191,17 @@ def cross_products(
         for b in prange(B, schedule="dynamic", chunksize=1, num_threads=n_threads):
             t = threadid()
             mark_pairs(
-                &r, first[block_first[b]], first[block_first[b + 1]],
+                r, first[block_first[b]], first[block_first[b + 1]],
                 &found[t, 0], &at[t, 0, 0], &x[t, 0], &at[t, 1, 0],
             )
     marks = np.asarray(found)[:, :table].max(axis=0).reshape(n_variances, width, width)
     pairs = np.argwhere(marks)
     n_products = len(pairs)
-    n_sums = n_products + n_variances
     numbers = np.zeros_like(marks)
     numbers[tuple(pairs.T)] = np.arange(n_products)
     cdef const int[:, :, ::1] number = numbers
-    first_group = first_groups(np.asarray(block_first))
-    cdef const long long[::1] start = first_group
-    sums = np.zeros((first_group[B], n_sums, LANES))
+    cdef const long long[::1] start = first_groups(np.asarray(block_first))
+    sums = np.zeros((start[B], n_products + n_variances, LANES))
     cdef double[:, :, ::1] out = sums
     with nogil:
         for b in prange(B, schedule="dynamic", chunksize=1, num_threads=n_threads):
@@ -182,7 +209,7 @@ def cross_products(
             for u in range(block_first[b], block_first[b + 1]):
                 slot = u - block_first[b]
                 add_rows(
-                    &r, first[u], first[u + 1], &number[0, 0, 0], n_products,
+                    r, first[u], first[u + 1], &number[0, 0, 0], n_products,
                     &out[start[b] + slot // LANES, 0, slot % LANES], &at[t, 0, 0], &x[t, 0],
                 )
     return pairs, sums
@@ -214,8 +241,8 @@ cdef class NestedQuadratics:
         cdef Index t, size
         cdef const long long[::1] block_first
         cdef const long long[::1] parent
-        cdef const double[::1] weight
-        cdef const double[::1] total_weight
+        cdef const double[:] weight
+        cdef const double[:] total_weight
         if not 0 < len(levels) <= MOST_LEVELS:
             raise ValueError("too many levels")
         g.n_levels = len(levels)
@@ -241,8 +268,8 @@ cdef class NestedQuadratics:
             g.level[t].rest = size
             g.level[t].first = &block_first[0]
             g.level[t].parent = &parent[0] if parent.shape[0] else NULL
-            g.level[t].weight = &weight[0]
-            g.level[t].total_weight = &total_weight[0]
+            g.level[t].weight = strided(weight)
+            g.level[t].total_weight = strided(total_weight)
         if sums.shape[0] != first_group[len(first_group) - 1] or sums.shape[2] != LANES:
             raise ValueError("sums do not fit the units")
         g.n_sums = sums.shape[1]

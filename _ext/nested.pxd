@@ -19,6 +19,7 @@ from libc.string cimport memset
 from quadratics cimport (
     LANES, Index, factor_moments, in_uncorrelated, integrate_out, packed, second_moments,
 )
+from strided cimport Strided, element
 
 cdef enum:
     MOST_LEVELS = 8
@@ -42,8 +43,8 @@ cdef struct NestedLevel:
     Index rest                      # of z above
     const long long *first          # (blocks + 1,) first unit of each block
     const long long *parent         # (units,)
-    const double *weight            # (units,)
-    const double *total_weight      # (units,)
+    Strided weight                  # (units,)
+    Strided total_weight            # (units,)
 
 
 cdef struct Nested:
@@ -166,7 +167,7 @@ cdef inline void add_to_parents(
     cdef double *target
     for lane in range(n):
         p = v.parent[begin + lane] - above.first[b]
-        weight = v.weight[begin + lane]
+        weight = element(v.weight, begin + lane)
         target = out + (p // LANES) * stride * LANES + p % LANES
         for t in range(packed(v.rest)):
             target[t * LANES] += weight * own[t * LANES + lane]
@@ -189,12 +190,12 @@ cdef inline void take_from_parents(
 
 
 cdef inline void weights_of_group(
-    const double *weight, Index begin, Index end, bint root, double *out
+    Strided weight, Index begin, Index end, bint root, double *out
 ) noexcept nogil:
     """Weights of a group of units, or their roots; 0 beyond the last unit."""
     cdef Index u
     for u in range(LANES):
-        out[u] = weight[begin + u] if begin + u < end else 0.0
+        out[u] = element(weight, begin + u) if begin + u < end else 0.0
         if root:
             out[u] = sqrt(out[u])
 
@@ -236,7 +237,7 @@ cdef inline void collect(
             )
         elif scores != NULL:
             for u in range(min(LANES, v.first[b + 1] - begin)):
-                scores[(begin + u) * P + k] = -0.5 * v.weight[begin + u] * turned[u]
+                scores[(begin + u) * P + k] = -0.5 * element(v.weight, begin + u) * turned[u]
     w.used += needed
 
 

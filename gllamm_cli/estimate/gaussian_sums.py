@@ -47,7 +47,7 @@ def residual_variances(design: Design) -> ResidualVariances | None:
     columns = [as_column(name) for name in design.scale_variables]
     if columns == [()]:
         return ResidualVariances(None, np.ones((1, 1)))
-    values = [design.product(column) for column in columns]
+    values = [np.ascontiguousarray(design.product(column)) for column in columns]
     rows_of_unit = design.n_rows / design.levels[0].n_units
     most = min(MOST_VARIANCES, max(FEW_VARIANCES, int(VARIANCES_PER_ROW * rows_of_unit)))
     found = distinct_rows(values, most)
@@ -83,7 +83,7 @@ def take_sums(
     design: Design, parameters: Parameters, variances: ResidualVariances, threads: int
 ) -> Sums:
     """Pass over the rows of a design."""
-    columns = [design.product(column) if column else np.ones(1) for column in parameters.columns]
+    columns = [design.product(column) for column in parameters.columns]
     shift = _rough_coefficients(design, parameters, columns)
     borders = _blocks(design)
     products, values = cross_products(
@@ -128,9 +128,7 @@ def _rough_coefficients(
     some = slice(None, None, 1 + design.n_rows // SAMPLED_ROWS)
     fixed = parameters.pair_column[parameters.pair_latent == 0]
     residual = design.y[some] - design.offset[some]
-    sampled = [
-        np.ascontiguousarray(np.broadcast_to(columns[c], design.n_rows)[some]) for c in fixed
-    ]
+    sampled = [np.ascontiguousarray(columns[c][some]) for c in fixed]
     coefficients = np.zeros(len(columns))
     if len(fixed):
         weight = np.ones(len(residual))

@@ -23,6 +23,7 @@ from gllamm_cli.model.families import COMPOSITE_CODE, FAMILIES, LINK_CODES, Doma
 from gllamm_cli.model.quadrature import ProductRule, Rule
 from gllamm_cli.model.special import log_gamma
 from gllamm_cli.model.structure import Column, as_column
+from gllamm_cli.model.uniform import ones
 
 FloatArray = NDArray[np.float64]
 IndexArray = NDArray[np.int64]
@@ -210,7 +211,7 @@ class Design:
     def product(self, column: Column, rows: IndexArray | slice = slice(None)) -> FloatArray:
         """Product of the variables of a column in all rows or in some; not to be written to."""
         if not column:
-            return np.ones(len(self.y[rows]))
+            return ones(len(self.y[rows]))
         x = self.variables[column[0]][rows]
         for name in column[1:]:
             x = x * self.variables[name][rows]

@@ -1,16 +1,23 @@
 """Starting values from a part of the data.
 
 The estimates of a sixteenth of the clusters are about four standard errors away from those of
-all. Newton's method covers that distance in two steps, so that few evaluations see all data.
+all. Newton's method covers that distance in two steps, so that few evaluations see all data, and
+as many of large data as of very large ones.
 """
 
 from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from gllamm_cli.estimate.engine import Engine
-from gllamm_cli.estimate.maximise import maximise
+from gllamm_cli.estimate.gaussian import GaussianObjective
+from gllamm_cli.estimate.gaussian_start import least_squares, moment_estimates
+from gllamm_cli.estimate.maximise import Objective, maximise
 from gllamm_cli.estimate.objective import LatentObjective
 from gllamm_cli.estimate.spread import spread_out
 from gllamm_cli.estimate.start import default_start, fit_fixed_part
@@ -27,54 +34,122 @@ LARGEST_STEP = 16
 FEWEST_CLUSTERS = 400
 CLUSTERS_PER_PARAMETER = 10
 FEWEST_ROWS = 5_000
+FEWEST_LOWEST_UNITS = 5_000
+"""Of a linear model: sums over their rows are all that an evaluation sees."""
 SMALLEST_STEP = 4
 """A part that is not much smaller than the whole saves nothing."""
 CLOSE_ENOUGH = 0.1
 """g'H^-1 g of the estimates of a part: their sampling error is far larger."""
 MOST_ITERATIONS = 25
 DEGENERATE = 0.1
-"""Standard deviation of a latent variable from which the way back up is long."""
+"""Standard deviation of a latent variable, in scales of the response, with a long way back up."""
 PERFECT = 1e-3
 """Loss of log likelihood per row that suggests that the part is fitted perfectly."""
 
 
-def advanced_start(
-    spec: ModelSpec,
-    design: Design,
-    parameters: Parameters,
-    reduction: Reduction,
-    threads: int | None,
-) -> FloatArray | None:
+@dataclass(frozen=True, slots=True)
+class Part:
+    """The log likelihood of a part of the data, and where to begin.
+
+    ``scale`` is the standard deviation of responses at estimates (K,) with which that of a latent
+    variable compares.
+    """
+
+    objective: Objective
+    start: FloatArray
+    scale: Callable[[FloatArray], float]
+
+
+@dataclass(frozen=True, slots=True)
+class Method(ABC):
+    """How a model is fitted to parts of the data."""
+
+    spec: ModelSpec
+    parameters: Parameters
+    reduction: Reduction
+    threads: int | None
+
+    @abstractmethod
+    def largest_step(self, design: Design) -> int:
+        """Every so manieth unit may be kept for a part; otherwise the part would be too small."""
+
+    @abstractmethod
+    def prepare(self, design: Design, start: FloatArray | None) -> Part | None:
+        """Prepare a part of the data, to begin at ``start`` (K,) if there is one.
+
+        None if the part does not tell where to begin.
+        """
+
+
+class ByQuadrature(Method):
+    """Integrals are taken by adaptive quadrature."""
+
+    def largest_step(self, design: Design) -> int:
+        """By the number of rows."""
+        return design.n_rows // FEWEST_ROWS
+
+    def prepare(self, design: Design, start: FloatArray | None) -> Part | None:
+        """Begin with the model without latent variables."""
+        fresh = start is None
+        if start is None:
+            fixed = fit_fixed_part(self.spec, design, self.threads, tolerance=CLOSE_ENOUGH)
+            if fixed is None or not (fixed.converged and fixed.concave):
+                return None
+            if fixed.log_likelihood > -PERFECT * design.n_rows:
+                return None
+            start = default_start(self.parameters, fixed.point)
+        adaptive = self.spec.adaptive
+        engine = Engine(*factorise(design, self.parameters, adaptive=adaptive), self.threads)
+        objective = LatentObjective(engine, self.reduction, adaptive)
+        if fresh:
+            start = spread_out(objective, self.parameters, start)
+        # Links have scales of about one.
+        return Part(objective, start, lambda found: 1.0)
+
+
+class InClosedForm(Method):
+    """Linear models."""
+
+    def largest_step(self, design: Design) -> int:
+        """By the number of units whose rows are summed."""
+        return design.levels[0].n_units // FEWEST_LOWEST_UNITS
+
+    def prepare(self, design: Design, start: FloatArray | None) -> Part | None:
+        """Begin with moments."""
+        objective = GaussianObjective(design, self.parameters, self.reduction, threads=self.threads)
+        alpha = self.parameters.auxiliary_index
+        if start is None:
+            start = default_start(self.parameters, least_squares(objective))
+            start = moment_estimates(self.spec, design, objective, start)
+        return Part(
+            objective,
+            start,
+            lambda found: float(np.exp(objective.scale_design @ found[alpha]).min()),
+        )
+
+
+def advanced_start(method: Method, design: Design) -> FloatArray | None:
     """Estimates (K,) of a part of the clusters, found in turn from a part of them.
 
     None if there are too few, if there may be several maxima (with the masses of a discrete
     distribution, or where ordinary quadrature is coarse), or if the part does not determine all
     parameters well: then the whole has to start as gllamm does.
     """
+    spec, parameters, reduction = method.spec, method.parameters, method.reduction
     step = min(
         LARGEST_STEP,
         design.levels[-1].n_units // max(FEWEST_CLUSTERS, CLUSTERS_PER_PARAMETER * parameters.n),
-        design.n_rows // FEWEST_ROWS,
+        method.largest_step(design),
     )
     if step < SMALLEST_STEP or spec.rule.discrete or not spec.adaptive:
         return None
-    part = thinned(design, step)
-    start = advanced_start(spec, part, parameters, reduction, threads)
-    fresh = start is None
-    if start is None:
-        fixed = fit_fixed_part(spec, part, threads, tolerance=CLOSE_ENOUGH)
-        if fixed is None or not (fixed.converged and fixed.concave):
-            return None
-        if fixed.log_likelihood > -PERFECT * part.n_rows:
-            return None
-        start = default_start(parameters, fixed.point)
-    engine = Engine(*factorise(part, parameters, adaptive=spec.adaptive), threads)
-    objective = LatentObjective(engine, reduction, spec.adaptive)
-    if fresh:
-        start = spread_out(objective, parameters, start)
+    thin = thinned(design, step)
+    part = method.prepare(thin, advanced_start(method, thin))
+    if part is None:
+        return None
     maximum = maximise(
-        objective,
-        reduction.reduce(start),
+        part.objective,
+        reduction.reduce(part.start),
         adaptive=spec.adaptive,
         most_iterations=MOST_ITERATIONS,
         tolerance=CLOSE_ENOUGH,
@@ -82,7 +157,8 @@ def advanced_start(
     if maximum is None or not (maximum.converged and maximum.concave):
         return None
     found = reduction.full(maximum.point)
+    least = DEGENERATE * part.scale(found)
     for k, name in enumerate(parameters.names):
-        if name.block == "diagonal" and abs(found[k]) < DEGENERATE:
+        if name.block == "diagonal" and abs(found[k]) < least:
             return None
     return found

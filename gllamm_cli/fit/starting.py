@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from gllamm_cli._scanning import largest_size
 from gllamm_cli.errors import BadStartingValues, NoVariance, PerfectPrediction
 from gllamm_cli.estimate import gaussian_start
-from gllamm_cli.estimate.advance import advanced_start
+from gllamm_cli.estimate.advance import ByQuadrature, InClosedForm, advanced_start
 from gllamm_cli.estimate.gaussian import GaussianObjective
 from gllamm_cli.estimate.maximise import SCALED_GRADIENT, Maximum
 from gllamm_cli.estimate.start import default_start, fit_fixed_part, start_from
@@ -37,9 +37,10 @@ ROUGH_START = 1.0
 def starting_values(job: Job, exact: GaussianObjective | None) -> tuple[FloatArray, bool]:
     """Values at which estimation begins, and whether they are estimates of a part of the data."""
     if job.spec.start is None:
-        if job.shortcuts and exact is None:
+        if job.shortcuts:
+            method = ByQuadrature if exact is None else InClosedForm
             advanced = advanced_start(
-                job.spec, job.collapsed, job.parameters, job.reduction, job.threads
+                method(job.spec, job.parameters, job.reduction, job.threads), job.collapsed
             )
             if advanced is not None:
                 return advanced, True

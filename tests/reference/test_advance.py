@@ -7,7 +7,7 @@ import pytest
 from test_collapse import FRAME, resolved
 
 from gllamm_cli.estimate import advance
-from gllamm_cli.estimate.advance import advanced_start
+from gllamm_cli.estimate.advance import ByQuadrature, InClosedForm, advanced_start
 from gllamm_cli.fit import starting
 from gllamm_cli.fit.estimator import fit_model
 from gllamm_cli.model.assemble import build_design
@@ -17,6 +17,11 @@ from gllamm_cli.model.thin import thinned
 
 RANDOM = np.random.default_rng(8)
 DATA = FRAME.assign(z=RANDOM.normal(size=len(FRAME)), u=RANDOM.normal(size=len(FRAME)))
+CLUSTER = DATA["id"].astype(int)
+EFFECTS = RANDOM.normal(size=(CLUSTER.max() + 1, 2))[CLUSTER]
+"""Random intercepts and slopes."""
+DATA["l"] = EFFECTS[:, 0] + EFFECTS[:, 1] * DATA["x"] + RANDOM.normal(size=len(DATA))
+DATA["l"] += RANDOM.normal(size=len(DATA))[DATA["region"].astype(int)]
 FITTED = [
     "b z w, i(id) family(binom) link(logit) adapt",
     "b z w, i(id) family(binom) link(probit) adapt",
@@ -26,6 +31,12 @@ FITTED = [
     "p z, i(id) family(gamma) link(log) adapt",
     "p z w, i(id) family(gamma) link(log) s(sc) adapt",
     "b z, i(id top) family(binom) link(logit) adapt nip(5)",
+]
+LINEAR = [
+    "l z w, i(id) adapt",
+    "l z w, i(id) weight(wt) s(sc) adapt",
+    "l z, i(id) nrf(2) eqs(c s) adapt",
+    "l z, i(id region) adapt",
 ]
 THINNED = [
     *FITTED,
@@ -43,6 +54,7 @@ def eager(monkeypatch):
     monkeypatch.setattr(advance, "FEWEST_CLUSTERS", 2)
     monkeypatch.setattr(advance, "CLUSTERS_PER_PARAMETER", 0)
     monkeypatch.setattr(advance, "FEWEST_ROWS", 480)
+    monkeypatch.setattr(advance, "FEWEST_LOWEST_UNITS", 20)
 
 
 def prepared(text):
@@ -52,7 +64,13 @@ def prepared(text):
     return spec, design, parameters, build_reduction(spec.constraints, parameters.names)
 
 
-@pytest.mark.parametrize("text", FITTED)
+def prepared_method(text):
+    spec, design, parameters, reduction = prepared(text)
+    method = InClosedForm if text in LINEAR else ByQuadrature
+    return method(spec, parameters, reduction, 1), design
+
+
+@pytest.mark.parametrize("text", [*FITTED, *LINEAR])
 def test_the_maximum_is_the_same(text, eager, monkeypatch):
     used = []
 
@@ -97,13 +115,13 @@ def test_a_part_of_a_design_is_the_design_of_a_part(text):
 
 
 def test_few_clusters_masses_and_ordinary_quadrature_start_as_a_whole(eager, monkeypatch):
-    spec, design, parameters, reduction = prepared(FITTED[0])
-    assert advanced_start(spec, design, parameters, reduction, 1) is not None
+    method, design = prepared_method(FITTED[0])
+    assert advanced_start(method, design) is not None
     for several_maxima in ("ip(f) nip(2)", "nip(8)"):
-        other = prepared(f"b z, i(id) family(binom) link(logit) {several_maxima}")
-        assert advanced_start(*other, 1) is None
+        other = f"b z, i(id) family(binom) link(logit) {several_maxima}"
+        assert advanced_start(*prepared_method(other)) is None
     monkeypatch.setattr(advance, "FEWEST_CLUSTERS", 100)
-    assert advanced_start(spec, design, parameters, reduction, 1) is None
+    assert advanced_start(method, design) is None
 
 
 def test_a_part_that_does_not_determine_a_parameter_is_no_start(eager):
@@ -113,5 +131,5 @@ def test_a_part_that_does_not_determine_a_parameter_is_no_start(eager):
     design, spec, _ = build_design(asked.spec, data)
     parameters = build_parameters(spec)
     reduction = build_reduction((), parameters.names)
-    assert advanced_start(spec, design, parameters, reduction, 1) is None
+    assert advanced_start(ByQuadrature(spec, parameters, reduction, 1), design) is None
     assert fit_model(asked, data).converged

@@ -82,6 +82,7 @@ setup(
             "gllamm_cli._hermite", ["_ext/hermite.pyx"], libraries=["m"], extra_compile_args=["-O2"]
         ),
         Extension("gllamm_cli._hashing", ["_ext/hashing.pyx"], extra_compile_args=["-O3"]),
+        Extension("gllamm_cli._memory", ["_ext/memory.pyx"]),
         Extension("gllamm_cli._numbers", ["_ext/numbers.pyx"], extra_compile_args=["-O3"]),
         Extension(
             "gllamm_cli._placement",

@@ -23,7 +23,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from gllamm_cli.one_thread import VARIABLES
+from gllamm_cli.process import VARIABLES, own_process
 
 FOLDER = Path(__file__).resolve().parent
 BYTES_PER_MB = 1e6
@@ -268,6 +268,7 @@ def main() -> None:
     parser.add_argument("--one", help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.one:
+        own_process()
         print(json.dumps(fit_one(Size(**json.loads(options.one)))))
         return
     lines = []

@@ -20,7 +20,7 @@ import click
 
 from gllamm_cli import __version__
 from gllamm_cli.errors import GllammError, InvalidSyntax
-from gllamm_cli.one_thread import keep_libraries_to_one_thread
+from gllamm_cli.process import own_process
 
 if TYPE_CHECKING:
     from gllamm_cli.data import Dataset
@@ -475,7 +475,7 @@ def estat(model: str, request: str, data: str | None, threads: int | None) -> No
 
 def main() -> None:
     """Run the command line."""
-    keep_libraries_to_one_thread()
+    own_process()
     # Names of variables may have letters the terminal lacks: show those as escapes.
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from functools import cache
 from typing import TYPE_CHECKING
 
-from gllamm_cli.one_thread import libraries_have_one_thread
+from gllamm_cli.process import libraries_have_one_thread
 
 if TYPE_CHECKING:
     from threadpoolctl import ThreadpoolController

@@ -1,0 +1,3 @@
+"""Types of the compiled setting of the C library's memory; see ``_ext/memory.pyx``."""
+
+def keep_freed_memory() -> bool: ...

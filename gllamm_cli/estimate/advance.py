@@ -20,7 +20,7 @@ from gllamm_cli.estimate.gaussian_start import least_squares, moment_estimates
 from gllamm_cli.estimate.maximise import Objective, maximise
 from gllamm_cli.estimate.objective import LatentObjective
 from gllamm_cli.estimate.spread import spread_out
-from gllamm_cli.estimate.start import default_start, fit_fixed_part
+from gllamm_cli.estimate.start import ROUGH_START, default_start, fit_fixed_part
 from gllamm_cli.model.constraints import Reduction
 from gllamm_cli.model.design import Design
 from gllamm_cli.model.factorise import factorise
@@ -38,7 +38,7 @@ FEWEST_LOWEST_UNITS = 5_000
 """Of a linear model: sums over their rows are all that an evaluation sees."""
 SMALLEST_STEP = 4
 """A part that is not much smaller than the whole saves nothing."""
-CLOSE_ENOUGH = 0.1
+CLOSE_ENOUGH = 0.01
 """g'H^-1 g of the estimates of a part: their sampling error is far larger."""
 MOST_ITERATIONS = 25
 DEGENERATE = 0.1
@@ -92,7 +92,7 @@ class ByQuadrature(Method):
         """Begin with the model without latent variables."""
         fresh = start is None
         if start is None:
-            fixed = fit_fixed_part(self.spec, design, self.threads, tolerance=CLOSE_ENOUGH)
+            fixed = fit_fixed_part(self.spec, design, self.threads, tolerance=ROUGH_START)
             if fixed is None or not (fixed.converged and fixed.concave):
                 return None
             if fixed.log_likelihood > -PERFECT * design.n_rows:

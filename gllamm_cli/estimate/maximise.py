@@ -43,7 +43,7 @@ One more step is taken from there, without evaluating anything.
 FIRST_RADIUS = 10.0
 """Scaled length that a first step may have whatever the log likelihood."""
 ROUGH = 1e-6
-"""Tolerance from which estimates only serve as starting values."""
+"""Tolerance from which estimates only serve as starting values: it is that after the last step."""
 SETTLED_CHANGE = 1e-6
 """Relative change of the log likelihood at which adaptive iterations count as converged."""
 FLAT = 1e-10
@@ -380,6 +380,8 @@ def _close(distance: float, before: float, tolerance: float, n_units: int) -> bo
     Distances are square roots of g'H^-1 g.
     """
     ahead = distance * min(1.0, max(distance / before, BEST_RATE))
+    if tolerance > ROUGH and np.isfinite(before) and n_units:
+        return ahead**2 < tolerance
     return distance**2 < tolerance or (
         ahead**2 < min(10.0, n_units / MANY) * tolerance and distance**2 < NEAR_ENOUGH * n_units
     )

@@ -28,6 +28,8 @@ INITIAL_ODDS = -0.4
 """gllamm's start for the constants of class log odds."""
 ANY_LENGTH = 1e3
 """Scaled length of a first step: without latent variables Newton's method goes astray rarely."""
+ROUGH_START = 0.2
+"""g'H^-1 g of estimates that only serve as starting values."""
 MANY_ROWS = 4000
 """Rows from which looking for equal ones takes less time than merging them saves."""
 

@@ -11,7 +11,7 @@ from gllamm_cli.estimate import gaussian_start
 from gllamm_cli.estimate.advance import ByQuadrature, InClosedForm, advanced_start
 from gllamm_cli.estimate.gaussian import GaussianObjective
 from gllamm_cli.estimate.maximise import SCALED_GRADIENT, Maximum
-from gllamm_cli.estimate.start import default_start, fit_fixed_part, start_from
+from gllamm_cli.estimate.start import ROUGH_START, default_start, fit_fixed_part, start_from
 from gllamm_cli.estimate.threads import available_threads
 from gllamm_cli.fit.job import Job
 from gllamm_cli.model.families import FAMILY_BY_NAME, LINK_BY_NAME, Domain, kind
@@ -23,16 +23,13 @@ NO_RESIDUAL = 1e-7
 """Residual standard deviation, relative to the response, that counts as zero."""
 PERFECT_FIT = 1e-7
 """Loss of log likelihood per row below which a binary fit counts as perfect."""
-NEARLY_PERFECT = 5.0
-"""Loss below which it must be seen whether it vanishes: 1.5 may be left at ``ROUGH_START``."""
+NEARLY_PERFECT = 20.0
+"""Loss below which it must be seen whether it vanishes: 15 may be left at ``ROUGH_START``."""
 LEAST_PER_ROW = 1e-8
 """g'H^-1 g for each row where this must be seen.
 
 Far enough below ``PERFECT_FIT``: where the fit is perfect it equals the loss.
 """
-ROUGH_START = 1.0
-"""g'H^-1 g of estimates that only serve as starting values."""
-
 
 def starting_values(job: Job, exact: GaussianObjective | None) -> tuple[FloatArray, bool]:
     """Values at which estimation begins, and whether they are estimates of a part of the data."""

@@ -7,6 +7,7 @@ who writes it.
 """
 
 from cython.parallel cimport prange
+from libc.math cimport INFINITY, sqrt
 from libc.stdlib cimport free, malloc
 
 import numpy as np
@@ -187,8 +188,46 @@ def cross_products(list columns, weight, int threads):
                 multiply(x, w, width, p * PIECE, min(n, (p + 1) * PIECE), &parts[p, 0])
     finally:
         free(x)
-    total = parts_[:, : width * width].sum(axis=0).reshape(width, width)
-    return np.tril(total) + np.tril(total, -1).T
+    found = np.zeros((width, width))
+    cdef double[:, ::1] out = found
+    cdef Py_ssize_t a, b
+    for a in range(width):
+        for b in range(a + 1):
+            for p in range(pieces):
+                out[a, b] += parts[p, a * width + b]
+            out[b, a] = out[a, b]
+    return found
+
+
+def least_share(const double[:, ::1] products):
+    """Least share of its length that a column has beside those before it.
+
+    Parameters
+    ----------
+    products : (C, C)
+        Sums of products of the columns.
+
+    Returns
+    -------
+    float
+        Smallest pivot of the Cholesky factor of their correlations about zero: 0 where one column
+        depends on the others, 1 if all are orthogonal. 0, too, if they are not finite.
+    """
+    cdef Py_ssize_t width = products.shape[0], i, j, k
+    cdef double total, least = 1.0
+    cdef double[:, ::1] factor = np.zeros((width, width))
+    for i in range(width):
+        if not 0.0 < products[i, i] < INFINITY:
+            return 0.0
+        for j in range(i + 1):
+            total = products[i, j] / (sqrt(products[i, i]) * sqrt(products[j, j]))
+            for k in range(j):
+                total -= factor[i, k] * factor[j, k]
+            factor[i, j] = total / factor[j, j] if j < i else sqrt(total)
+        if not factor[i, i] > 0.0:
+            return 0.0
+        least = min(least, factor[i, i])
+    return least
 
 
 cdef inline void multiply(

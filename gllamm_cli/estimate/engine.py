@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Sequence
 from copy import copy
 from dataclasses import dataclass, replace
@@ -37,8 +36,7 @@ _NO_FIRST = np.zeros((0, 0))
 
 def _useful_threads(design: Design, threads: int) -> int:
     """Number of threads that is worth the cost of starting and waiting for them."""
-    terms = design.n_rows * math.prod(level.rule.n_nodes for level in design.levels)
-    return max(1, min(threads, terms // TERMS_PER_THREAD))
+    return max(1, min(threads, design.n_terms // TERMS_PER_THREAD))
 
 
 @dataclass(frozen=True, slots=True)

@@ -54,6 +54,8 @@ if TYPE_CHECKING:
 FloatArray = NDArray[np.float64]
 
 SAME_LOG_LIKELIHOOD = 1e-5
+FEW_TERMS = 5_000
+"""Densities in an evaluation that take less time than looking for equal rows and units."""
 
 
 def fit_model(
@@ -101,7 +103,8 @@ def fit_model(
         shortcuts,
     )
     ready = time.perf_counter()
-    if shortcuts and not fixed_only and not gaussian.applies(spec, design):
+    by_quadrature = not fixed_only and not gaussian.applies(spec, design)
+    if shortcuts and by_quadrature and design.n_terms >= FEW_TERMS:
         job = replace(job, collapsed=collapsed(design, parameters.columns))
     with one_thread_in_libraries(parameters.n, design.n_rows):
         fit = _fit_fixed(job, shown) if fixed_only else _fit_latent(job)

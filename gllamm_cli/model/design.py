@@ -248,6 +248,11 @@ class Design:
             )
         return tuple(predictors)
 
+    @property
+    def n_terms(self) -> int:
+        """Number of densities in one evaluation: rows times nodes."""
+        return self.n_rows * math.prod(level.rule.n_nodes for level in self.levels)
+
     @cached_property
     def blocks(self) -> IndexArray:
         """Borders of blocks of top-level units with about equal numbers of rows.
@@ -255,11 +260,10 @@ class Design:
         They depend on the data and nodes alone, so sums taken block by block do not depend on the
         number of threads. Each needs memory for its sums: none is for too few rows.
         """
-        terms = self.n_rows * math.prod(level.rule.n_nodes for level in self.levels)
         first_row = np.arange(self.levels[-1].n_units + 1)
         for level in reversed(self.levels):
             first_row = level.first[first_row]
-        n_blocks = min(MOST_BLOCKS, self.levels[-1].n_units, 1 + terms // TERMS_PER_BLOCK)
+        n_blocks = min(MOST_BLOCKS, self.levels[-1].n_units, 1 + self.n_terms // TERMS_PER_BLOCK)
         targets = np.arange(1, n_blocks) * (self.n_rows / n_blocks)
         inner = np.searchsorted(first_row, targets)
         return distinct(np.concatenate([[0], inner, [self.levels[-1].n_units]]).astype(np.int64))

@@ -165,3 +165,65 @@ cdef inline double trigamma(double x) noexcept nogil:
             )
         )
     )
+
+
+def threshold_terms(Py_ssize_t n_rows, bint upper, responses):
+    """Groups and terms of the thresholds below or above the categories of ordinal rows.
+
+    Parameters
+    ----------
+    n_rows : int
+    upper : bool
+        The threshold above the category, not that below.
+    responses : sequence of (rows, category, n_categories, design, first_parameter, increments)
+        See ``gllamm_cli.model.auxiliary.OrdinalRows``.
+
+    Returns
+    -------
+    row_group : (N + 1,) int64
+    group_start : (groups + 1,) int64
+    column : (terms,) int32
+    weight : (terms,)
+    transform : (groups,) int8
+    """
+    cdef Py_ssize_t i, g, k, groups, width, first_parameter, n_categories, threshold, which, term
+    cdef const long long[::1] rows, category
+    cdef const double[:, :] design
+    cdef bint increments
+    row_group_ = np.zeros(n_rows + 1, dtype=np.int64)
+    row_term_ = np.zeros(n_rows + 1, dtype=np.int64)
+    cdef long long[::1] row_group = row_group_, row_term = row_term_
+    for rows, category, n_categories, design, _, increments in responses:
+        width = design.shape[1]
+        for i in range(rows.shape[0]):
+            threshold = category[i] + upper
+            if 1 <= threshold < n_categories:
+                groups = threshold if increments else 1
+                row_group[rows[i] + 1] = groups
+                row_term[rows[i] + 1] = groups * width
+    for i in range(n_rows):
+        row_group[i + 1] += row_group[i]
+        row_term[i + 1] += row_term[i]
+    group_start_ = np.zeros(row_group[n_rows] + 1, dtype=np.int64)
+    column_ = np.zeros(row_term[n_rows], dtype=np.int32)
+    weight_ = np.zeros(row_term[n_rows])
+    transform_ = np.zeros(row_group[n_rows], dtype=np.int8)
+    cdef long long[::1] group_start = group_start_
+    cdef int[::1] column = column_
+    cdef double[::1] weight = weight_
+    cdef signed char[::1] transform = transform_
+    group_start[row_group[n_rows]] = row_term[n_rows]
+    for rows, category, _, design, first_parameter, increments in responses:
+        width = design.shape[1]
+        for i in range(rows.shape[0]):
+            threshold = category[i] + upper
+            groups = row_group[rows[i] + 1] - row_group[rows[i]]
+            for g in range(groups):
+                which = g if increments else threshold - 1
+                term = row_term[rows[i]] + g * width
+                group_start[row_group[rows[i]] + g] = term
+                transform[row_group[rows[i]] + g] = EXPONENTIAL if increments and g else IDENTITY
+                for k in range(width):
+                    column[term + k] = <int>(first_parameter + which * width + k)
+                    weight[term + k] = design[i, k]
+    return row_group_, group_start_, column_, weight_, transform_

@@ -1,5 +1,7 @@
 """Types of the compiled auxiliary predictors; see ``_ext/auxiliary.pyx``."""
 
+from collections.abc import Sequence
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -16,5 +18,10 @@ def evaluate_predictor(
     absent: float,
     linear: bool,
 ) -> tuple[_Float, _Float | None]: ...
+def threshold_terms(
+    n_rows: int,
+    upper: bool,
+    responses: Sequence[tuple[_Int64, _Int64, int, _Float, int, bool]],
+) -> tuple[_Int64, _Int64, NDArray[np.int32], _Float, NDArray[np.int8]]: ...
 def log_gammas(x: _Float) -> _Float: ...
 def gamma_terms(log_scale: _Float) -> _Float: ...

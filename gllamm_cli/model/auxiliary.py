@@ -15,7 +15,7 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from gllamm_cli._auxiliary import evaluate_predictor
+from gllamm_cli._auxiliary import evaluate_predictor, threshold_terms
 
 FloatArray = NDArray[np.float64]
 IndexArray = NDArray[np.int64]
@@ -151,41 +151,17 @@ def threshold_predictor(
     channel: Channel, n_rows: int, responses: list[OrdinalRows]
 ) -> AuxiliaryPredictor:
     """Thresholds below or above the observed category of each ordinal row."""
-    groups_of_row = np.zeros(n_rows, dtype=np.int64)
-    parts = []
-    for response in responses:
-        # Threshold s (from 1) lies between categories s - 1 and s.
-        threshold = response.category + (0 if channel is Channel.LOWER else 1)
-        present = (threshold >= 1) & (threshold < response.n_categories)
-        n_groups = np.where(present, threshold if response.increments else 1, 0)
-        groups_of_row[response.rows] = n_groups
-        parts.append((response, threshold, n_groups))
-    row_group = np.append(0, np.cumsum(groups_of_row)).astype(np.int64)
-    n_all = int(row_group[-1])
-    width = np.zeros(n_all, dtype=np.int64)
-    first = np.zeros(n_all, dtype=np.int64)
-    source = np.zeros(n_all, dtype=np.int64)
-    owner = np.zeros(n_all, dtype=np.int64)
-    transform = np.zeros(n_all, dtype=np.int8)
-    for number, (response, threshold, n_groups) in enumerate(parts):
-        G = response.design.shape[1]
-        member = np.repeat(np.arange(len(response.rows)), n_groups)
-        within = np.arange(len(member)) - np.repeat(np.cumsum(n_groups) - n_groups, n_groups)
-        at = row_group[response.rows[member]] + within
-        which = within if response.increments else threshold[member] - 1
-        width[at] = G
-        first[at] = response.first_parameter + which * G
-        source[at] = member
-        owner[at] = number
-        if response.increments:
-            transform[at] = np.where(within > 0, Transform.EXP, Transform.IDENTITY)
-    group_start = np.append(0, np.cumsum(width)).astype(np.int64)
-    group = np.repeat(np.arange(n_all), width)
-    offset = np.arange(len(group)) - group_start[group]
-    weight = np.empty(len(group))
-    for number, (response, _, _) in enumerate(parts):
-        here = owner[group] == number
-        weight[here] = response.design[source[group[here]], offset[here]]
+    of_responses = [
+        (
+            response.rows,
+            np.ascontiguousarray(response.category, dtype=np.int64),
+            response.n_categories,
+            response.design,
+            response.first_parameter,
+            response.increments,
+        )
+        for response in responses
+    ]
     return AuxiliaryPredictor(
-        channel, row_group, group_start, (first[group] + offset).astype(np.int32), weight, transform
+        channel, *threshold_terms(n_rows, channel is Channel.UPPER, of_responses)
     )

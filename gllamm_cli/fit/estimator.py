@@ -54,7 +54,7 @@ if TYPE_CHECKING:
 FloatArray = NDArray[np.float64]
 
 SAME_LOG_LIKELIHOOD = 1e-5
-FEW_TERMS = 5_000
+FEW_TERMS = 1_000
 """Densities in an evaluation that take less time than looking for equal rows and units."""
 
 

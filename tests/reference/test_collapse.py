@@ -14,6 +14,7 @@ from gllamm_cli.data import Dataset
 from gllamm_cli.estimate import engine as engine_module
 from gllamm_cli.estimate import start
 from gllamm_cli.estimate.engine import Engine
+from gllamm_cli.fit import estimator
 from gllamm_cli.fit.covariance import sandwich
 from gllamm_cli.fit.estimator import fit_model
 from gllamm_cli.model import collapse
@@ -37,6 +38,12 @@ DEFINITIONS = Definitions(
     constraints={},
     matrices={},
 )
+
+
+@pytest.fixture(autouse=True)
+def no_data_are_too_few(monkeypatch):
+    """Equal rows are merged however few there are."""
+    monkeypatch.setattr(estimator, "FEW_TERMS", 0)
 
 
 def simulate():

@@ -275,7 +275,9 @@ def test_any_pattern_of_loadings(loadings, points, correlated, seed):
     plain = arrays(command, frame, equations)
     with patch.object(module, "LEAST_GAIN", 0.01):
         split = factorise(*plain, adaptive=False)
-    if not correlated and sum(map(len, loadings)) == len(set.union(*loadings)):
+    # All groups have the rule of one level: with different points one may be better off above it.
+    alike = len(set(points[:n])) == 1
+    if alike and not correlated and sum(map(len, loadings)) == len(set.union(*loadings)):
         assert rules(split[0])[1] == ()
     check_equal(plain, split, draw.normal(size=plain[1].n), tolerance=1e-8)
 

@@ -97,13 +97,13 @@ class LatentObjective:
         return outcome
 
     def first_moments(self, point: FloatArray) -> tuple[FloatArray, ...] | None:
-        """Posterior moments at ``point`` by nodes that are moved to about where they belong.
+        """Posterior moments at ``point`` by the present nodes, which then move to where they say.
 
         None with ordinary quadrature, with constraints, or where they cannot be computed.
         """
         if self.placement is None or not self._reduction.trivial:
             return None
-        return self._move(point, self.placement, UNCHANGED, NEAR).moments
+        return self._move(point, self.placement, UNCHANGED, np.inf).moments
 
     def rescale(self, factors: list[FloatArray]) -> None:
         """Leave the nodes of what varies where they are while its standard deviations change.

@@ -96,14 +96,17 @@ class LatentObjective:
         self.at_rest = outcome.movement <= AT_REST
         return outcome
 
-    def first_moments(self, point: FloatArray) -> tuple[FloatArray, ...] | None:
+    def first_moments(
+        self, point: FloatArray, near: float = np.inf
+    ) -> tuple[FloatArray, ...] | None:
         """Posterior moments at ``point`` by the present nodes, which then move to where they say.
 
-        None with ordinary quadrature, with constraints, or where they cannot be computed.
+        This is done again after moves longer than ``near``, in scales of the nodes. None with
+        ordinary quadrature, with constraints, or where they cannot be computed.
         """
         if self.placement is None or not self._reduction.trivial:
             return None
-        return self._move(point, self.placement, UNCHANGED, np.inf).moments
+        return self._move(point, self.placement, UNCHANGED, near).moments
 
     def rescale(self, factors: list[FloatArray]) -> None:
         """Leave the nodes of what varies where they are while its standard deviations change.

@@ -17,7 +17,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from gllamm_cli.estimate.objective import LatentObjective
+from gllamm_cli.estimate.objective import NEAR, LatentObjective
+from gllamm_cli.model.design import DesignLevel
 from gllamm_cli.model.parameters import Parameters
 
 FloatArray = NDArray[np.float64]
@@ -26,6 +27,8 @@ LEAST_CHANGE = 1.25
 """Factor of a standard deviation that makes a difference."""
 MOST_CHANGE = 8.0
 """Largest factor that is believed."""
+ROUGHLY_SEEN = 0.6
+"""Mean reliability from which posteriors are narrow for nodes that do not know where they are."""
 LEAST_KNOWN = 1.0
 """Sum of r_j^2, in effect the number of units whose v_j are known, to learn anything from."""
 
@@ -38,9 +41,11 @@ def spread_out(objective: LatentObjective, parameters: Parameters, start: FloatA
     """
     split = objective.engine.parameters is not parameters
     moments = None if split else objective.first_moments(start)
+    levels = objective.engine.design.levels
+    if moments is not None and _reliability(levels, moments) > ROUGHLY_SEEN:
+        moments = objective.first_moments(start, NEAR)
     if moments is None:
         return start
-    levels = objective.engine.design.levels
     parameter = {
         name.effects[0]: k for k, name in enumerate(parameters.names) if name.block == "diagonal"
     }
@@ -50,18 +55,31 @@ def spread_out(objective: LatentObjective, parameters: Parameters, start: FloatA
         for i in range(level.rule.n_latent):
             number += 1
             if number in parameter:
-                # Squares stand on the diagonal of what follows the means, packed by rows.
-                square = own[:, level.rule.n_latent + i * (i + 3) // 2]
-                factors[-1][i] = _factor(own[:, i], square, level.total_weight)
+                factors[-1][i] = _factor(*_marginal(own, level, i), level.total_weight)
                 values[parameter[number]] *= factors[-1][i]
     if (values != start).any():
         objective.rescale(factors)
     return values
 
 
-def _factor(mean: FloatArray, square: FloatArray, weight: FloatArray) -> float:
+def _marginal(moments: FloatArray, level: DesignLevel, i: int) -> tuple[FloatArray, FloatArray]:
+    """Posterior means (units,) and variances of latent variable ``i`` of a level."""
+    # Squares stand on the diagonal of what follows the means, packed by rows.
+    mean, square = moments[:, i], moments[:, level.rule.n_latent + i * (i + 3) // 2]
+    return mean, np.minimum(square - mean**2, 1.0)
+
+
+def _reliability(levels: tuple[DesignLevel, ...], moments: tuple[FloatArray, ...]) -> float:
+    """Largest mean reliability r_j of a latent variable."""
+    return max(
+        1.0 - float(_marginal(own, level, i)[1].mean())
+        for level, own in zip(levels, moments, strict=True)
+        for i in range(level.rule.n_latent)
+    )
+
+
+def _factor(mean: FloatArray, variance: FloatArray, weight: FloatArray) -> float:
     """Square root of psi from posterior moments of units; 1 if that would change little."""
-    variance = np.minimum(square - mean**2, 1.0)
     reliability = 1.0 - variance
     known = float(weight @ reliability**2)
     if known < LEAST_KNOWN:

@@ -31,6 +31,7 @@ LEAST_PER_ROW = 1e-8
 Far enough below ``PERFECT_FIT``: where the fit is perfect it equals the loss.
 """
 
+
 def starting_values(job: Job, exact: GaussianObjective | None) -> tuple[FloatArray, bool]:
     """Values at which estimation begins, and whether they are estimates of a part of the data."""
     if job.spec.start is None:

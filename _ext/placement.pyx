@@ -46,6 +46,30 @@ cdef struct Task:
     double *state_mix
 
 
+cdef inline double place_alone(const Task *t, Index begin, Index end) noexcept nogil:
+    """``place`` for units whose only latent variable is the model's only one."""
+    cdef Index j
+    cdef double mean, least, scale, ratio, moved, furthest = 0.0, largest = 1.0
+    cdef bint finite = True
+    for j in range(begin, end):
+        mean = t.moments[2 * j]
+        least = t.least_scale
+        if t.cautious:
+            least = max(least, t.old_scale[j] / t.largest_shrinkage)
+            least = max(least, fabs(mean - t.old_mean[j]) / t.longest_stride)
+        scale = sqrt(max(t.moments[2 * j + 1] - mean * mean, least * least))
+        t.shift[j] = mean
+        t.scale[j] = scale
+        t.mean[j] = mean
+        t.mix[j] = 1.0
+        ratio = scale / t.old_scale[j]
+        largest = max(largest, ratio if ratio > 1.0 else 1.0 / ratio)
+        moved = fabs(mean - t.old_shift[j]) / scale
+        furthest = max(furthest, moved)
+        finite = finite and moved < INFINITY and ratio < INFINITY
+    return max(furthest, log(largest)) if finite else INFINITY
+
+
 cdef inline double place(const Task *t, Index unit, double *scratch) noexcept nogil:
     """Place the nodes of a unit; return how far they moved.
 
@@ -210,7 +234,9 @@ def place_level(
         task.state_mix = &state_mix[0, 0, 0]
     furthest_ = np.zeros(pieces)
     cdef double[::1] furthest = furthest_
-    cdef Index n_threads = max(1, min(<Index>threads, pieces))
+    cdef bint alone = total == 1 and above is None and lowest
+    # Alone they take so little time that threads are worth it for many only.
+    cdef Index n_threads = max(1, min(<Index>threads, pieces // 32 if alone else pieces))
     cdef Index each = (4 + total) * total + APART
     cdef double *memory = <double *>malloc(n_threads * each * sizeof(double))
     cdef double *scratch
@@ -219,6 +245,9 @@ def place_level(
     with nogil:
         for p in prange(pieces, num_threads=n_threads, schedule="static"):
             scratch = memory + threadid() * each
+            if alone:
+                furthest[p] = place_alone(&task, p * PIECE, min(units, (p + 1) * PIECE))
+                continue
             for j in range(p * PIECE, min(units, (p + 1) * PIECE)):
                 furthest[p] = max(furthest[p], place(&task, j, scratch))
     free(memory)

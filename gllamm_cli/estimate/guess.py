@@ -33,7 +33,7 @@ MEAN_LOG_NORMAL = -0.6351814227307391
 """E ln|Z| for standard normal Z."""
 MEAN_ABS_NORMAL = 0.7978845608028654
 """E |Z|."""
-MOST_ROWS = 10_000
+MOST_ROWS = 3_000
 """Rows that a guess is made from."""
 GOLDEN_RATIO = 0.6180339887498949
 

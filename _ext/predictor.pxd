@@ -3,6 +3,7 @@
 
 from lanes cimport add_scaled
 from model cimport Index, Model, Row, Work, is_dense, row_of
+from strided cimport element
 
 
 cdef inline void constant_parts(
@@ -15,7 +16,7 @@ cdef inline void constant_parts(
     for i in range(begin, end):
         x = row_of(g, i)
         # Summed here and not in memory, where each sum would wait for the last to be stored.
-        total = g.offset[i]
+        total = element(g.offset, i)
         if is_dense(g):
             for z in range(g.n_columns):
                 total += x.value[z] * g.fixed_coefficient[z]

@@ -63,10 +63,10 @@ def _factor(mean: FloatArray, square: FloatArray, weight: FloatArray) -> float:
     """Square root of psi from posterior moments of units; 1 if that would change little."""
     variance = np.minimum(square - mean**2, 1.0)
     reliability = 1.0 - variance
-    known = float(weight @ reliability**2)
+    known = float((weight * reliability**2).sum())
     if known < LEAST_KNOWN:
         return 1.0
-    psi = float(weight @ (mean**2 - reliability * variance)) / known
+    psi = float((weight * (mean**2 - reliability * variance)).sum()) / known
     factor = float(np.sqrt(max(psi, 0.0)))
     if 1.0 / LEAST_CHANGE < factor < LEAST_CHANGE:
         return 1.0

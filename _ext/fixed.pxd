@@ -11,7 +11,7 @@ from model cimport CHUNK, Index, Model, Row, Work, kind_of, packed, row_of
 from moments cimport expand_auxiliary
 from rows cimport place_block
 from scores cimport clear_auxiliary
-from strided cimport element
+from strided cimport Strided, element
 
 
 cdef inline void derivatives_of_row(
@@ -54,6 +54,7 @@ cdef inline double evaluate_fixed(
     cdef Index start = begin, stop, i, z
     cdef int kind
     cdef double value = 0.0, nu, own
+    cdef Strided offset = g.offset, row_weight = g.row_weight
     cdef Row x
     cdef Block block
     block.n_nodes = 1
@@ -66,7 +67,7 @@ cdef inline double evaluate_fixed(
         stop = start
         kind = kind_of(g, start)
         while stop < end and stop < start + CHUNK and kind_of(g, stop) == kind:
-            nu = element(g.offset, stop)
+            nu = element(offset, stop)
             x = row_of(g, stop)
             for z in range(x.n):
                 nu += x.value[z] * g.coefficient[x.column[z]]
@@ -77,7 +78,7 @@ cdef inline double evaluate_fixed(
             clear_auxiliary(g, &block)
         density_block(kind, &block, g.derivatives)
         for i in range(start, stop):
-            own = element(g.row_weight, i)
+            own = element(row_weight, i)
             value += own * w.f[i - start]
             if g.derivatives:
                 derivatives_of_row(g, w, i, i - start, weight * own, score, hessian)

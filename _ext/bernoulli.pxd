@@ -18,9 +18,10 @@ from block cimport BINOMIAL, LINKS, LOGIT
 from lanes cimport (
     LANES, WHOLE, WIDEST, In, Out, add_scaled, exponentials, largest, scale, subtract_logarithms,
 )
-from model cimport CHUNK, Index, Level, Model, Row, Work, is_dense, row_of
+from model cimport CHUNK, Index, Level, Model, Row, Work, is_dense, kind_of, row_of
 from predictor cimport on_path
 from scores cimport accumulate_dense, accumulate_plain
+from strided cimport element
 
 cdef extern from *:
     """
@@ -81,8 +82,8 @@ cdef inline unsigned char kind_of_unit(
     cdef unsigned char kind = ALL_ALIKE, common
     for i in range(first, lev.first[unit + 1]):
         if not (
-            g.kind[i] == BINOMIAL * LINKS + LOGIT and g.denominator[i] == 1.0
-            and g.row_weight[i] == 1.0 and (g.y[i] == 0.0 or g.y[i] == 1.0)
+            kind_of(g, i) == BINOMIAL * LINKS + LOGIT and element(g.denominator, i) == 1.0
+            and element(g.row_weight, i) == 1.0 and (g.y[i] == 0.0 or g.y[i] == 1.0)
         ):
             return 0
         if concern != NULL and kind > BINARY:

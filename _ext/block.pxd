@@ -5,6 +5,8 @@ Codes are those of ``gllamm_cli.model.families``; the kind of a row is
 family * LINKS + link.
 """
 
+from strided cimport Strided
+
 cdef enum:
     GAUSSIAN = 0
     BINOMIAL = 1
@@ -44,8 +46,8 @@ cdef struct Block:
     Py_ssize_t n_rows
     Py_ssize_t n_nodes
     const double *y
-    const double *denominator
-    const double *constant      # normalising constant that depends on y only
+    Strided denominator
+    Strided constant            # normalising constant that depends on y only
     const double *aux[3]        # log scale, lower and upper threshold; NULL if unused
     # k, lnGamma(k), psi(k), psi'(k); k = exp(-2 zeta). Row i: gamma_terms + i * gamma_stride.
     const double *gamma_terms
@@ -54,11 +56,12 @@ cdef struct Block:
     const double *nu            # (n_rows, n_nodes)
     # Composite links: rows form groups; row r has the likelihood of composite
     # part[r] (0: none), whose mean is the sum of portion[s, part - 1] * mean of row s.
-    const int *kind             # (n_rows)
+    const int *kind             # row i: kind[i * kind_stride]
+    Py_ssize_t kind_stride      # 0 if all rows have the same
     Py_ssize_t n_parts
     const int *part             # (n_rows)
     const double *portion       # (n_rows, n_parts)
-    const double *part_weight   # (n_rows): weights of the likelihoods
+    Strided part_weight         # (n_rows): weights of the likelihoods
     # OUT: (n_rows, n_nodes)
     double *f
     double *f1                  # df/dnu

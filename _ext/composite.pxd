@@ -8,6 +8,7 @@ from block cimport (
 )
 from links cimport Triple, mean
 from model cimport LOG_SCALE
+from strided cimport element
 
 cdef struct MeanDensity:
     # Log density as a function of its mean m and the log scale.
@@ -100,18 +101,18 @@ cdef inline void composite(Block *b, bint derivatives) noexcept nogil:
             for k in range(first, end):
                 if b.part[k] == 0:
                     continue
-                w = b.part_weight[k]
+                w = element(b.part_weight, k)
                 m = 0.0
                 for i in range(first, end):
                     if b.portion[i * b.n_parts + b.part[k] - 1] != 0.0:
                         m += b.portion[i * b.n_parts + b.part[k] - 1] * mean(
-                            b.kind[i] % LINKS, b.nu[i * R + q]
+                            b.kind[i * b.kind_stride] % LINKS, b.nu[i * R + q]
                         ).value
                 zeta = b.aux[LOG_SCALE][k] if scaled else 0.0
                 terms = b.gamma_terms + k * b.gamma_stride if b.gamma_terms != NULL else NULL
                 d = density_of_mean(
-                    b.kind[k] // LINKS - COMPOSITE, b.y[k], b.denominator[k], b.constant[k],
-                    zeta, terms, m,
+                    b.kind[k * b.kind_stride] // LINKS - COMPOSITE, b.y[k],
+                    element(b.denominator, k), element(b.constant, k), zeta, terms, m,
                 )
                 b.f[k * R + q] += w * d.value
                 if not derivatives:
@@ -120,7 +121,7 @@ cdef inline void composite(Block *b, bint derivatives) noexcept nogil:
                     b.fa[LOG_SCALE][k * R + q] += w * d.a
                     b.faa[0][k * R + q] += w * d.aa
                 for i in range(first, end):
-                    hi = mean(b.kind[i] % LINKS, b.nu[i * R + q])
+                    hi = mean(b.kind[i * b.kind_stride] % LINKS, b.nu[i * R + q])
                     m = b.portion[i * b.n_parts + b.part[k] - 1]
                     b.f1[i * R + q] += w * d.m * m * hi.first
                     if scaled:
@@ -128,7 +129,7 @@ cdef inline void composite(Block *b, bint derivatives) noexcept nogil:
                         b.fna[LOG_SCALE][i * R + q] += w * d.ma * m * hi.first
                     for j in range(first, i + 1):
                         e = b.entry_start[i] - b.entry_start[0] + j - first
-                        hj = mean(b.kind[j] % LINKS, b.nu[j * R + q])
+                        hj = mean(b.kind[j * b.kind_stride] % LINKS, b.nu[j * R + q])
                         b.f2[e * R + q] += (
                             w * d.mm * m * b.portion[j * b.n_parts + b.part[k] - 1]
                             * hi.first * hj.first

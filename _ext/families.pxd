@@ -11,6 +11,7 @@ from libc.math cimport exp, fabs, log
 from block cimport Block, CLIP, HALF_LOG_2PI, IMPOSSIBLE, LEAST_GAMMA_MEAN, PROBIT
 from links cimport Triple, log_of, log_probability, mean
 from model cimport LOG_SCALE
+from strided cimport element
 
 cdef inline void gaussian_identity(Block *b, bint derivatives) noexcept nogil:
     cdef Py_ssize_t i, q, t, R = b.n_nodes
@@ -45,8 +46,8 @@ cdef inline void binomial_logit(Block *b, bint derivatives) noexcept nogil:
         b.f[t] = log(1.0 + scratch[t])
     for i in range(b.n_rows):
         y = b.y[i]
-        d = b.denominator[i]
-        c = b.constant[i]
+        d = element(b.denominator, i)
+        c = element(b.constant, i)
         t = i * R
         for q in range(R):
             nu = b.nu[t + q]
@@ -69,7 +70,7 @@ cdef inline void poisson_log(Block *b, bint derivatives) noexcept nogil:
         scratch[t] = exp(CLIP if nu > CLIP else nu)
     for i in range(b.n_rows):
         y = b.y[i]
-        c = b.constant[i]
+        c = element(b.constant, i)
         t = i * R
         for q in range(R):
             b.f[t + q] = c + y * b.nu[t + q] - scratch[t + q]
@@ -81,14 +82,15 @@ cdef inline void poisson_log(Block *b, bint derivatives) noexcept nogil:
 
 cdef inline void binomial_any(Block *b, int link, bint derivatives) noexcept nogil:
     cdef Py_ssize_t i, q, t
-    cdef double successes, failures
+    cdef double successes, failures, c
     cdef Triple p, f
     for i in range(b.n_rows):
         successes = b.y[i]
-        failures = b.denominator[i] - b.y[i]
+        failures = element(b.denominator, i) - b.y[i]
+        c = element(b.constant, i)
         for q in range(b.n_nodes):
             t = i * b.n_nodes + q
-            f.value = b.constant[i]
+            f.value = c
             f.first = 0.0
             f.second = 0.0
             if successes > 0.0:
@@ -109,10 +111,11 @@ cdef inline void binomial_any(Block *b, int link, bint derivatives) noexcept nog
 
 cdef inline void poisson_any(Block *b, int link, bint derivatives) noexcept nogil:
     cdef Py_ssize_t i, q, t
-    cdef double y
+    cdef double y, c
     cdef Triple m, lnm
     for i in range(b.n_rows):
         y = b.y[i]
+        c = element(b.constant, i)
         for q in range(b.n_nodes):
             t = i * b.n_nodes + q
             m = mean(link, b.nu[t])
@@ -122,7 +125,7 @@ cdef inline void poisson_any(Block *b, int link, bint derivatives) noexcept nogi
                 m.first = 0.0
                 m.second = 0.0
             else:
-                b.f[t] = b.constant[i] + y * lnm.value - m.value
+                b.f[t] = c + y * lnm.value - m.value
             if derivatives:
                 b.f1[t] = y * lnm.first - m.first
                 b.f2[t] = y * lnm.second - m.second
@@ -218,16 +221,17 @@ cdef inline void gamma_any(Block *b, int link, bint derivatives) noexcept nogil:
 cdef inline void binomial_scaled_probit(Block *b, bint derivatives) noexcept nogil:
     # Mean Phi(nu / s1): with u = nu exp(-zeta), du/dnu = s, du/dzeta = -u.
     cdef Py_ssize_t i, q, t
-    cdef double s, u, successes, failures
+    cdef double s, u, successes, failures, c
     cdef Triple p, f
     for i in range(b.n_rows):
         s = exp(-b.aux[LOG_SCALE][i])
         successes = b.y[i]
-        failures = b.denominator[i] - b.y[i]
+        failures = element(b.denominator, i) - b.y[i]
+        c = element(b.constant, i)
         for q in range(b.n_nodes):
             t = i * b.n_nodes + q
             u = s * b.nu[t]
-            f.value = b.constant[i]
+            f.value = c
             f.first = 0.0
             f.second = 0.0
             if successes > 0.0:

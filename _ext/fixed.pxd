@@ -7,10 +7,11 @@ sums over rows need no posterior weights. Each column has a single coefficient.
 
 from block cimport Block
 from density cimport density_block
-from model cimport CHUNK, Index, Model, Row, Work, packed, row_of
+from model cimport CHUNK, Index, Model, Row, Work, kind_of, packed, row_of
 from moments cimport expand_auxiliary
 from rows cimport place_block
 from scores cimport clear_auxiliary
+from strided cimport Strided, element
 
 
 cdef inline void derivatives_of_row(
@@ -51,7 +52,9 @@ cdef inline double evaluate_fixed(
 ) noexcept nogil:
     """Log likelihood of rows begin..end; adds to the score and the Hessian's lower triangle."""
     cdef Index start = begin, stop, i, z
-    cdef double value = 0.0, nu
+    cdef int kind
+    cdef double value = 0.0, nu, own
+    cdef Strided offset = g.offset, row_weight = g.row_weight
     cdef Row x
     cdef Block block
     block.n_nodes = 1
@@ -62,8 +65,9 @@ cdef inline double evaluate_fixed(
     block.f2 = w.f2
     while start < end:
         stop = start
-        while stop < end and stop < start + CHUNK and g.kind[stop] == g.kind[start]:
-            nu = g.offset[stop]
+        kind = kind_of(g, start)
+        while stop < end and stop < start + CHUNK and kind_of(g, stop) == kind:
+            nu = element(offset, stop)
             x = row_of(g, stop)
             for z in range(x.n):
                 nu += x.value[z] * g.coefficient[x.column[z]]
@@ -72,10 +76,11 @@ cdef inline double evaluate_fixed(
         place_block(g, w, &block, start, stop, 0)
         if g.derivatives:
             clear_auxiliary(g, &block)
-        density_block(g.kind[start], &block, g.derivatives)
+        density_block(kind, &block, g.derivatives)
         for i in range(start, stop):
-            value += g.row_weight[i] * w.f[i - start]
+            own = element(row_weight, i)
+            value += own * w.f[i - start]
             if g.derivatives:
-                derivatives_of_row(g, w, i, i - start, weight * g.row_weight[i], score, hessian)
+                derivatives_of_row(g, w, i, i - start, weight * own, score, hessian)
         start = stop
     return value

@@ -149,7 +149,7 @@ def distinct_children(const int64_t[::1] first, const int64_t[::1] number):
 
 
 def unit_hashes(
-    const int64_t[::1] start, const int64_t[::1] item, const double[::1] weight,
+    const int64_t[::1] start, const int64_t[::1] item, const double[:] weight,
     const double[:, ::1] own,
 ):
     """Hash units as in ``number_units``; the order of their items makes no difference."""
@@ -168,7 +168,7 @@ def unit_hashes(
 
 
 def number_units(
-    const int64_t[::1] start, const int64_t[::1] item, const double[::1] weight,
+    const int64_t[::1] start, const int64_t[::1] item, const double[:] weight,
     const double[:, ::1] own, const uint64_t[::1] hashed,
 ):
     """Number units: equal ones have the same items with the same weights, in any order.
@@ -180,6 +180,7 @@ def number_units(
     item : (items,)
         Numbers of the items, distinct in a unit.
     weight : (items,)
+        Its stride may be zero.
     own : (units, E)
         What else must be equal.
     hashed : (units,)

@@ -52,6 +52,7 @@ from moments cimport (
 )
 from predictor cimport constant_parts, latent_coefficients
 from rows cimport evaluate_rows
+from strided cimport element
 
 
 cdef inline double log_scales(const Level *lev, Index unit) noexcept nogil:
@@ -314,7 +315,7 @@ cdef inline double integrate_rows(
     """
     cdef const Level *lev = &g.level[2]
     cdef Index R = lev.places, K = g.n_parameters, k
-    cdef double value, mean, weight = lev.weight[unit]
+    cdef double value, mean, weight = element(lev.weight, unit)
     cdef double *p = w.log_posterior[2]
     cdef double *row
     place_nodes(g, w, unit, p)
@@ -352,7 +353,7 @@ cdef inline double integrate(
     cdef const Level *lev = &g.level[level]
     cdef Index R = lev.n_nodes, n = lev.n_latent, K = g.n_parameters
     cdef Index q, c, i, k, h, t, n_entries, entry, n_target
-    cdef double value, mean, factor, weight = lev.weight[unit], widening
+    cdef double value, mean, factor, weight = element(lev.weight, unit), widening
     cdef double *p
     cdef double *v
     cdef double *row_score
@@ -389,7 +390,7 @@ cdef inline double integrate(
             value = integrate(
                 g, w, level - 1, c, top_row, w.score[level] + q * K, w.spread[level] + q * K * K
             )
-            p[q] += g.level[level - 1].weight[c] * value
+            p[q] += element(g.level[level - 1].weight, c) * value
         if g.derivatives:
             if level == 3:
                 add_gathered(g, w, w.spread[3] + q * K * K)
@@ -464,7 +465,7 @@ cdef inline void evaluate_cluster(
             w.unit_out[top][t] = (
                 g.level[t].moments + first_below(g, top, cluster, t) * moment_size(g, t, top)
             )
-    log_likelihood[cluster] = g.level[top].weight[cluster] * integrate(
+    log_likelihood[cluster] = element(g.level[top].weight, cluster) * integrate(
         g, w, top, cluster, block_row, score, hessian
     )
     if g.derivatives and not (g.by_columns and g.n_channels == 0):
@@ -476,6 +477,7 @@ cdef inline void evaluate_fixed_unit(
 ) noexcept nogil:
     """The same for a unit of rows without latent variables."""
     cdef const Level *lev = &g.level[2]
-    log_likelihood[unit] = lev.weight[unit] * evaluate_fixed(
-        g, w, lev.first[unit], lev.first[unit + 1], lev.weight[unit], score, hessian
+    cdef double weight = element(lev.weight, unit)
+    log_likelihood[unit] = weight * evaluate_fixed(
+        g, w, lev.first[unit], lev.first[unit + 1], weight, score, hessian
     )

@@ -27,10 +27,12 @@ from integrate cimport add_gathered, evaluate_cluster, evaluate_fixed_unit, prep
 from lanes cimport LANES
 from model cimport (
     APART, CHANNELS, LOG_SCALE, LONG, LOWER, MAX_LEVELS, UPPER, Index, Model, Row, Work,
-    column_moments_size, first_below, is_dense, largest_unit, lay_out, moment_size, packed, row_of,
+    column_moments_size, first_below, is_dense, kind_of, largest_unit, lay_out, moment_size, packed,
+    row_of,
 )
 from moments cimport expand_columns
 from posterior cimport n_combinations, weigh_cluster
+from strided cimport strided
 
 import numpy as np
 
@@ -79,9 +81,10 @@ cdef class Kernel:
     Parameters
     ----------
     kind : (N,) int32
-        Family and link of each row; rows of one kind should be adjacent.
+        Family and link of each row; rows of one kind should be adjacent. Its stride may be zero.
     y, denominator, constant, row_weight, offset : (N,) float64
-        ``constant`` is the part of the log density that depends on y only.
+        ``constant`` is the part of the log density that depends on y only. Strides of all but y
+        may be zero.
     kinds : sequence of int
         Kinds of rows that occur.
     row_start : (N + 1,) int64, column : int32, value : float64
@@ -96,12 +99,13 @@ cdef class Kernel:
     n_aux : int
         Number of auxiliary parameters.
     levels : sequence of (first, weight, node, n_odds), lowest level first
-        ``first`` (units + 1,) int64, ``weight`` (units,), ``node`` (nodes, latent
-        variables of the level).
+        ``first`` (units + 1,) int64, ``weight`` (units,), which may have a stride of zero,
+        ``node`` (nodes, latent variables of the level).
     blocks : (B + 1,) int64
         Borders of the blocks of top-level clusters that are summed together.
     composite : (part, portion, weight), optional
-        Composite links: (N,) int32, (N, parts), (N,); see ``composite.pxd``.
+        Composite links: (N,) int32, (N, parts), (N,), the last perhaps with a stride of zero; see
+        ``composite.pxd``.
     product_form : bool
         Whether units of binary rows are computed as in ``bernoulli.pxd``.
     constant_columns : sequence of int
@@ -120,9 +124,9 @@ cdef class Kernel:
     cdef list keep
 
     def __init__(
-        self, const int[::1] kind,
-        const double[::1] y, const double[::1] denominator, const double[::1] constant,
-        const double[::1] row_weight, const double[::1] offset,
+        self, const int[:] kind,
+        const double[::1] y, const double[:] denominator, const double[:] constant,
+        const double[:] row_weight, const double[:] offset,
         kinds, const long long[::1] row_start, const int[::1] column, const double[::1] value,
         const long long[::1] entry_start,
         const long long[::1] pair_start, const int[::1] pair_latent,
@@ -135,7 +139,7 @@ cdef class Kernel:
         cdef const long long[::1] first
         cdef const int[::1] aux_column
         cdef const int[::1] every_column
-        cdef const double[::1] weight
+        cdef const double[:] weight
         for length in [kind.shape[0], denominator.shape[0], constant.shape[0],
                        row_weight.shape[0], offset.shape[0]]:
             if length != n:
@@ -154,13 +158,14 @@ cdef class Kernel:
                      entry_start, pair_start, pair_latent]
         self.blocks = blocks
         g.kind = &kind[0]
+        g.kind_stride = kind.strides[0] // <Index>sizeof(int)
         g.mixed = len(kinds) > 1
         g.n_rows = n
         g.y = &y[0]
-        g.denominator = &denominator[0]
-        g.constant = &constant[0]
-        g.row_weight = &row_weight[0]
-        g.offset = &offset[0]
+        g.denominator = strided(denominator)
+        g.constant = strided(constant)
+        g.row_weight = strided(row_weight)
+        g.offset = strided(offset)
         if row_start is None:
             every_column = np.arange(max(1, g.n_columns), dtype=np.int32)
             self.keep.append(every_column)
@@ -221,7 +226,7 @@ cdef class Kernel:
             self.keep.extend([first, weight])
             g.level[i + 2].n_units = weight.shape[0]
             g.level[i + 2].first = &first[0]
-            g.level[i + 2].weight = &weight[0]
+            g.level[i + 2].weight = strided(weight)
             g.level[i + 2].n_latent = node_.shape[1]
             g.level[i + 2].below = below
             g.level[i + 2].n_odds = n_odds
@@ -361,7 +366,7 @@ cdef class Kernel:
         cdef Index unit, c, found = 0
         cdef long long k
         cdef bint varying = False
-        if not g.mixed and g.kind[0] != BINOMIAL * LINKS + LOGIT:
+        if not g.mixed and kind_of(g, 0) != BINOMIAL * LINKS + LOGIT:
             return
         for c in range(g.n_columns):
             for k in range(g.latent_start[c], g.pair_start[c + 1]):
@@ -384,14 +389,14 @@ cdef class Kernel:
         cdef Model *g = &self.model
         cdef const int[::1] part = part_
         cdef const double[:, ::1] portion = portion_
-        cdef const double[::1] weight = weight_
+        cdef const double[:] weight = weight_
         if not part.shape[0] == portion.shape[0] == weight.shape[0] == g.n_rows:
             raise ValueError("composite arrays do not fit the rows")
         self.keep.extend([part, portion, weight])
         g.n_parts = portion.shape[1]
         g.part = &part[0]
         g.portion = &portion[0, 0]
-        g.part_weight = &weight[0]
+        g.part_weight = strided(weight)
 
     @property
     def n_parameters(self):

@@ -12,6 +12,7 @@ outside groups has the single entry (i, i). Second derivatives live on entries.
 """
 
 from lanes cimport LANES
+from strided cimport Strided
 
 ctypedef Py_ssize_t Index
 
@@ -35,7 +36,7 @@ cdef struct Level:
     Index n_latent
     Index below             # latent variables of lower levels
     const long long *first  # (n_units + 1): subunits of unit j are first[j]..first[j+1]
-    const double *weight    # (n_units)
+    Strided weight          # (n_units)
     const double *node      # (n_nodes, n_latent) standard nodes or locations
     # Level 2 only: nodes in vectors. Places beyond n_nodes repeat the last node and get no weight.
     Index places            # n_nodes rounded up to whole vectors
@@ -65,13 +66,14 @@ cdef struct Model:
     Index n_aux             # auxiliary parameters
     Index n_parameters      # pairs, auxiliary parameters, odds
     Index largest_group
-    const int *kind         # family and link of each row
+    const int *kind         # family and link of each row, see ``kind_of``
+    Index kind_stride       # 0 if one stands for all rows
     bint mixed              # rows of several kinds
     const double *y
-    const double *denominator
-    const double *constant
-    const double *row_weight
-    const double *offset
+    Strided denominator
+    Strided constant
+    Strided row_weight
+    Strided offset
     const double *gamma_terms   # as in ``Block``
     Index gamma_stride
     bint fixed              # no latent variables and one level: see fixed.pxd
@@ -85,7 +87,7 @@ cdef struct Model:
     Index n_parts
     const int *part
     const double *portion
-    const double *part_weight
+    Strided part_weight
     const unsigned char *bernoulli  # (level-2 units): see bernoulli.pxd; NULL if not used
     Index largest_block             # rows
     const long long *pair_start   # pairs of column c: pair_start[c]..pair_start[c+1]
@@ -178,6 +180,10 @@ cdef inline Index moment_size(const Model *g, Index level, Index at) noexcept no
 cdef inline Index column_moments_size(const Model *g) noexcept nogil:
     cdef Index size = packed(g.n_latent + 1)
     return g.n_column_pairs * size * LANES if g.by_columns else packed(g.n_columns) * size
+
+
+cdef inline int kind_of(const Model *g, Index i) noexcept nogil:
+    return g.kind[i * g.kind_stride]
 
 
 cdef struct Row:

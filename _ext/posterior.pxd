@@ -15,6 +15,7 @@ from integrate cimport (
 )
 from model cimport Index, Level, Model, Work, first_below
 from rows cimport evaluate_rows
+from strided cimport element
 
 
 cdef inline Index n_combinations(const Model *g, Index level) noexcept nogil:
@@ -60,7 +61,7 @@ cdef inline double weigh_nodes(
             value = weigh_nodes(
                 g, w, level - 1, c, top_row, first_unit, column + q * inner, weights, values
             )
-            p[q] += g.level[level - 1].weight[c] * value
+            p[q] += element(g.level[level - 1].weight, c) * value
     value = normalise(p, R)
     for u in range(first_below(g, level, unit, 2), first_below(g, level, unit + 1, 2)):
         at = (u - first_unit) * all + column

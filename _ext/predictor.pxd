@@ -3,25 +3,32 @@
 
 from lanes cimport add_scaled
 from model cimport Index, Model, Row, Work, is_dense, row_of
+from strided cimport Strided, element
 
 
 cdef inline void constant_parts(
     const Model *g, Work *w, Index begin, Index end
 ) noexcept nogil:
     """Linear predictors of rows begin..end of a block at latent variables zero: ``w.base``."""
-    cdef Index i, z
+    cdef Index i, z, n_columns = g.n_columns
     cdef double total
+    cdef Strided offset = g.offset
+    cdef const double *value = g.value + begin * n_columns
     cdef Row x
+    # Summed here and not in memory, where each sum would wait for the last to be stored.
+    if is_dense(g):
+        for i in range(begin, end):
+            total = element(offset, i)
+            for z in range(n_columns):
+                total += value[z] * g.fixed_coefficient[z]
+            w.base[i - begin] = total
+            value += n_columns
+        return
     for i in range(begin, end):
         x = row_of(g, i)
-        # Summed here and not in memory, where each sum would wait for the last to be stored.
-        total = g.offset[i]
-        if is_dense(g):
-            for z in range(g.n_columns):
-                total += x.value[z] * g.fixed_coefficient[z]
-        else:
-            for z in range(x.n):
-                total += x.value[z] * g.fixed_coefficient[x.column[z]]
+        total = element(offset, i)
+        for z in range(x.n):
+            total += x.value[z] * g.fixed_coefficient[x.column[z]]
         w.base[i - begin] = total
 
 

@@ -4,9 +4,10 @@
 from bernoulli cimport bernoulli_rows
 from block cimport COMPOSITE, LINKS, Block
 from density cimport density_block
-from model cimport CHUNK, Index, Level, Model, Work, entry_of, packed
+from model cimport CHUNK, Index, Level, Model, Work, entry_of, kind_of, packed
 from predictor cimport fill_predictors
 from scores cimport accumulate_row, clear_auxiliary
+from strided cimport beginning_at, element
 
 
 cdef inline Index run_end(const Model *g, Index start, Index end, Index step) noexcept nogil:
@@ -15,10 +16,9 @@ cdef inline Index run_end(const Model *g, Index start, Index end, Index step) no
     The rows of a composite may be of several kinds.
     """
     cdef Index stop = start + 1
-    cdef int composite = COMPOSITE * LINKS
+    cdef int composite = COMPOSITE * LINKS, kind = kind_of(g, start)
     while stop < end and (
-        g.kind[stop] == g.kind[start]
-        or (g.kind[stop] >= composite and g.kind[start] >= composite)
+        kind_of(g, stop) == kind or (kind_of(g, stop) >= composite and kind >= composite)
     ) and (stop < start + step or entry_of(g, stop + 1) - entry_of(g, stop) > 1):
         stop += 1
     return stop
@@ -31,8 +31,8 @@ cdef inline void place_block(
     cdef Index t, s, c, pair
     block.n_rows = stop - start
     block.y = g.y + start
-    block.denominator = g.denominator + start
-    block.constant = g.constant + start
+    block.denominator = beginning_at(g.denominator, start)
+    block.constant = beginning_at(g.constant, start)
     block.gamma_terms = NULL
     if g.gamma_terms != NULL:
         block.gamma_terms = g.gamma_terms + start * g.gamma_stride
@@ -79,16 +79,17 @@ cdef inline void evaluate_rows(
         entry = (entry_of(g, start) - entry_of(g, begin)) * R
         place_block(g, w, &block, start, stop, local)
         if g.part != NULL:
-            block.kind = g.kind + start
+            block.kind = g.kind + start * g.kind_stride
+            block.kind_stride = g.kind_stride
             block.part = g.part + start
             block.portion = g.portion + start * g.n_parts
-            block.part_weight = g.part_weight + start
+            block.part_weight = beginning_at(g.part_weight, start)
         block.f2 = w.f2 + entry
         if g.derivatives:
             clear_auxiliary(g, &block)
-        density_block(g.kind[start], &block, g.derivatives)
+        density_block(kind_of(g, start), &block, g.derivatives)
         for i in range(start, stop):
-            weight = g.row_weight[i]
+            weight = element(g.row_weight, i)
             t = (i - start) * R
             for q in range(R):
                 w.log_posterior[2][q] += weight * w.f[t + q]

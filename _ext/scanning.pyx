@@ -82,8 +82,11 @@ cdef inline double size_of(const double *x, Py_ssize_t n) noexcept nogil:
     return largest
 
 
-def outcome_varies(const double[::1] y, const double[::1] denominator):
-    """Whether there are responses other than 0, and other than ``denominator``, both (N,)."""
+def outcome_varies(const double[::1] y, const double[:] denominator):
+    """Whether there are responses other than 0, and other than ``denominator``, both (N,).
+
+    The denominator may have a stride of zero.
+    """
     cdef Py_ssize_t n = y.shape[0], i
     cdef bint some = False, not_all = False
     if denominator.shape[0] != n:
@@ -217,13 +220,13 @@ cdef inline long long find_starts(
     return found
 
 
-def outcomes_by_value(const double[::1] x, const double[::1] y, const double[::1] denominator):
+def outcomes_by_value(const double[::1] x, const double[::1] y, const double[:] denominator):
     """Outcomes that occur at each of two values of a covariate.
 
     Parameters
     ----------
     x, y, denominator : (N,)
-        Covariate, successes and trials.
+        Covariate, successes and trials; the stride of the last may be zero.
 
     Returns
     -------

@@ -6,6 +6,7 @@ from libc.string cimport memset
 from block cimport Block
 from lanes cimport add_scaled
 from model cimport Index, Model, Row, Work, entry_of, packed, row_of
+from strided cimport element
 from tiles cimport add_column_pairs, add_columns
 
 
@@ -63,7 +64,7 @@ cdef inline void accumulate_row(
     """
     cdef Index R = g.level[2].places, t, s, c, q, z, y, e
     cdef long long a
-    cdef double weight = g.row_weight[i]
+    cdef double weight = element(g.row_weight, i)
     cdef double *kept
     cdef Row x = row_of(g, i)
     for z in range(x.n):

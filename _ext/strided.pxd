@@ -19,3 +19,9 @@ cdef inline Strided strided(const double[:] values):
 
 cdef inline double element(Strided s, Index i) noexcept nogil:
     return s.first[i * s.stride]
+
+
+cdef inline Strided beginning_at(Strided s, Index i) noexcept nogil:
+    """What is left of an array without its first i elements."""
+    s.first += i * s.stride
+    return s

@@ -8,18 +8,21 @@ from numpy.typing import NDArray
 _Float = NDArray[np.float64]
 _Int64 = NDArray[np.int64]
 _Int32 = NDArray[np.int32]
+# These may have a stride of zero.
+_Strided = NDArray[np.float64]
+_StridedInt32 = NDArray[np.int32]
 
 LARGEST_LEVEL: int
 
 class Kernel:
     def __init__(
         self,
-        kind: _Int32,
+        kind: _StridedInt32,
         y: _Float,
-        denominator: _Float,
-        constant: _Float,
-        row_weight: _Float,
-        offset: _Float,
+        denominator: _Strided,
+        constant: _Strided,
+        row_weight: _Strided,
+        offset: _Strided,
         kinds: Sequence[int],
         row_start: _Int64 | None,
         column: _Int32,
@@ -29,9 +32,9 @@ class Kernel:
         pair_latent: _Int32,
         auxiliary: Sequence[tuple[int, _Int64, _Int32]],
         n_aux: int,
-        levels: Sequence[tuple[_Int64, _Float, _Float, int]],
+        levels: Sequence[tuple[_Int64, _Strided, _Float, int]],
         blocks: _Int64,
-        composite: tuple[_Int32, _Float, _Float] | None = None,
+        composite: tuple[_Int32, _Float, _Strided] | None = None,
         product_form: bool = True,
         constant_columns: Sequence[int] = (),
         threads: int = 1,

@@ -32,6 +32,7 @@ from gllamm_cli.model.design import Design
 from gllamm_cli.model.families import kind
 from gllamm_cli.model.parameters import Parameters
 from gllamm_cli.model.spec import IntegrationRule, ModelSpec
+from gllamm_cli.model.uniform import total
 
 FloatArray = NDArray[np.float64]
 
@@ -142,7 +143,7 @@ class GaussianObjective:
         )
         terms = design.levels[0].n_units * len(self._forms.derivatives.entry)
         self._threads = min(available, 1 + terms // TERMS_PER_THREAD)
-        self._rows = float(design.total_weight.sum())
+        self._rows = total(design.total_weight)
         self._last: tuple[FloatArray, Evaluation] | None = None
 
     # -- the maximiser's view

@@ -19,6 +19,7 @@ from gllamm_cli.model.design import Design
 from gllamm_cli.model.parameters import Parameters
 from gllamm_cli.model.spec import LatentVariable, Level, ModelSpec
 from gllamm_cli.model.structure import as_column
+from gllamm_cli.model.uniform import total
 
 FloatArray = NDArray[np.float64]
 IndexArray = NDArray[np.int64]
@@ -50,8 +51,8 @@ def least_squares(objective: GaussianObjective) -> FloatArray:
     squares = -0.5 * np.diag(found.expectation)[P:]
     weight = squares - found.score[P:]
     # Least squares take as much off the sum of squares; h is close enough to share it out.
-    total = float(squares.sum())
-    left = (total - float(score @ step)) / total if total > 0.0 else 0.0
+    whole = float(squares.sum())
+    left = (whole - float(score @ step)) / whole if whole > 0.0 else 0.0
     # Rows that do not count say nothing about their variance.
     seen = weight > 0.0
     variance = np.maximum(left * squares[seen] / weight[seen], LEAST_VARIANCE)
@@ -117,7 +118,7 @@ def moment_estimates(
     found = objective.differentiate(parameters.coefficients(without), zeta)
     if found is None:
         return start
-    rows = float(design.total_weight.sum())
+    rows = total(design.total_weight)
     moments = [_moments(level, spec.correlated, parameters, found, start) for level in spec.levels]
     factors, share = [], 0.0
     for own, C in zip(moments, _covariances(spec.levels, moments, design), strict=True):

@@ -25,6 +25,7 @@ from gllamm_cli.model.gram import rough_least_squares
 from gllamm_cli.model.parameters import Parameters
 from gllamm_cli.model.spec import ModelSpec
 from gllamm_cli.model.structure import as_column
+from gllamm_cli.model.uniform import take
 
 FloatArray = NDArray[np.float64]
 IndexArray = NDArray[np.int64]
@@ -67,7 +68,7 @@ def _working_responses(
     design: Design, some: IndexArray | slice
 ) -> tuple[FloatArray, NDArray[np.bool_]]:
     """Linear predictors suggested by some responses, and which of the rows have one."""
-    y, kinds, weight = design.y[some], design.kind[some], design.total_weight[some]
+    y, kinds, weight = design.y[some], take(design.kind, some), take(design.total_weight, some)
     z, usable = np.zeros(len(y)), np.zeros(len(y), dtype=bool)
     for family in FAMILIES:
         for link in LINKS:
@@ -80,15 +81,17 @@ def _working_responses(
                 continue
             own = y[here]
             if family.domain is Domain.PROPORTION:
-                own = own / design.denominator[some][here]
-            z[here] = _transformed(link, own, weight[here])
+                own = own / take(take(design.denominator, some), here)
+            z[here] = _transformed(link, own, take(weight, here))
             usable |= here
     return z, usable
 
 
 def _thresholds(rows: OrdinalRows, weight: FloatArray, link: Link) -> FloatArray:
     """Thresholds that reproduce the marginal proportions, in the response's own parameters."""
-    counts = np.bincount(rows.category, weights=weight[rows.rows], minlength=rows.n_categories)
+    counts = np.bincount(
+        rows.category, weights=take(weight, rows.rows), minlength=rows.n_categories
+    )
     above = 1.0 - np.cumsum(counts)[:-1] / max(counts.sum(), 1e-300)
     kappa = -link.predictor(np.clip(above, 1e-4, 1.0 - 1e-4))
     kappa = np.maximum.accumulate(kappa + 1e-3 * np.arange(len(kappa)))
@@ -102,7 +105,7 @@ def _thresholds(rows: OrdinalRows, weight: FloatArray, link: Link) -> FloatArray
 
 def _scale(design: Design, some: IndexArray | slice, residual: FloatArray) -> FloatArray:
     """Coefficients of the scale equation from residuals; 1 where a scale cannot be seen."""
-    family = design.kind[some] // LINK_CODES
+    family = take(design.kind, some) // LINK_CODES
     seen = (family == FAMILY_BY_NAME["gauss"].code) | (family == FAMILY_BY_NAME["gamma"].code)
     size = np.abs(residual)
     floor = 1e-3 * (float(size[seen].mean()) if seen.any() else 1.0) + 1e-12
@@ -111,7 +114,7 @@ def _scale(design: Design, some: IndexArray | slice, residual: FloatArray) -> Fl
         target = np.where(seen, size / MEAN_ABS_NORMAL, 1.0)
     else:
         target = np.where(seen, np.log(np.maximum(size, floor)) - MEAN_LOG_NORMAL, 0.0)
-    return rough_least_squares(columns, target, design.total_weight[some])
+    return rough_least_squares(columns, target, take(design.total_weight, some))
 
 
 def first_guess(spec: ModelSpec, design: Design, parameters: Parameters) -> FloatArray:
@@ -120,16 +123,16 @@ def first_guess(spec: ModelSpec, design: Design, parameters: Parameters) -> Floa
     some = _sampled(design.n_rows)
     z, usable = _working_responses(design, some)
     fixed = [k for k, name in enumerate(parameters.names) if name.block == "fixed"]
-    residual = z - design.offset[some]
+    residual = z - take(design.offset, some)
     if fixed and usable.any() and not spec.blocks:
         columns = [design.product(as_column(parameters.names[k].name), some) for k in fixed]
-        weight = design.total_weight[some] * usable
+        weight = take(design.total_weight, some) * usable
         guess[fixed] = rough_least_squares(columns, residual, weight)
         for k, x in zip(fixed, columns, strict=True):
             residual = residual - guess[k] * x
     auxiliary = parameters.auxiliary_index
     if design.scale_variables:
-        plain = design.kind[some] % LINK_CODES == LINK_BY_NAME["ident"].code
+        plain = take(design.kind, some) % LINK_CODES == LINK_BY_NAME["ident"].code
         spread = np.where(plain, residual, _relative_spread(design, some))
         guess[auxiliary[: len(design.scale_variables)]] = _scale(design, some, spread)
     ordinal = [r for r in spec.responses if LINK_BY_NAME[r.link].ordinal]
@@ -143,7 +146,7 @@ def first_guess(spec: ModelSpec, design: Design, parameters: Parameters) -> Floa
 def _relative_spread(design: Design, some: IndexArray | slice) -> FloatArray:
     """Deviations from the mean, relative to it for gamma responses."""
     y = design.y[some]
-    average = _average(y, design.total_weight[some])
+    average = _average(y, take(design.total_weight, some))
     deviation = y - average
-    gamma = design.kind[some] // LINK_CODES == FAMILY_BY_NAME["gamma"].code
+    gamma = take(design.kind, some) // LINK_CODES == FAMILY_BY_NAME["gamma"].code
     return np.where(gamma, deviation / average if average else deviation, deviation)

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gllamm_cli.model.design import DesignLevel
+from gllamm_cli.model.uniform import total
 
 FloatArray = NDArray[np.float64]
 
@@ -44,7 +45,7 @@ def evaluate_masses(level: DesignLevel, odds: FloatArray) -> Masses:
     pi = np.exp(log_weight)
     difference = np.eye(K)[None, :, : K - 1] - pi[:, None, : K - 1]
     score = np.einsum("jqk,jg->jqkg", difference, design).reshape(units, K, -1)
-    weight = level.total_weight if units > 1 else np.array([level.total_weight.sum()])
+    weight = level.total_weight if units > 1 else np.array([total(level.total_weight)])
     p = pi[:, : K - 1]
     covariance = p[:, :, None] * (np.eye(K - 1)[None] - p[:, None, :])
     hessian = -np.einsum("j,jkl,jg,jh->kglh", weight, covariance, design, design)

@@ -81,10 +81,10 @@ def _reliability(levels: tuple[DesignLevel, ...], moments: tuple[FloatArray, ...
 def _factor(mean: FloatArray, variance: FloatArray, weight: FloatArray) -> float:
     """Square root of psi from posterior moments of units; 1 if that would change little."""
     reliability = 1.0 - variance
-    known = float(weight @ reliability**2)
+    known = float((weight * reliability**2).sum())
     if known < LEAST_KNOWN:
         return 1.0
-    psi = float(weight @ (mean**2 - reliability * variance)) / known
+    psi = float((weight * (mean**2 - reliability * variance)).sum()) / known
     factor = float(np.sqrt(max(psi, 0.0)))
     if 1.0 / LEAST_CHANGE < factor < LEAST_CHANGE:
         return 1.0

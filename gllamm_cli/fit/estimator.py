@@ -47,6 +47,7 @@ from gllamm_cli.model.constraints import build_reduction
 from gllamm_cli.model.factorise import factorise
 from gllamm_cli.model.parameters import build_parameters
 from gllamm_cli.model.spec import IntegrationRule, ModelSpec, Purpose, Request
+from gllamm_cli.model.uniform import total
 
 if TYPE_CHECKING:
     from gllamm_cli.data import Dataset
@@ -206,7 +207,7 @@ def _fit_latent(job: Job) -> Fit:
         reduction.reduce(start),
         adaptive=spec.adaptive,
         most_iterations=job.most_iterations,
-        n_units=int(job.collapsed.levels[-1].frequency.sum()),
+        n_units=int(total(job.collapsed.levels[-1].frequency)),
         on_iteration=job.monitor.iterated,
     )
     if maximum is None:

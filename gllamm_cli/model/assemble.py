@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
-from functools import cached_property, reduce
+from functools import reduce
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -26,6 +26,7 @@ from gllamm_cli.model.sample import check_covariates, sample_positions
 from gllamm_cli.model.spec import CONSTANT, IntegrationRule, Level, ModelSpec
 from gllamm_cli.model.spherical import spherical_rule
 from gllamm_cli.model.structure import n_classes
+from gllamm_cli.model.uniform import is_uniform, ones, product, take, total, zeros
 
 if TYPE_CHECKING:
     from gllamm_cli.data import Dataset
@@ -117,14 +118,14 @@ class Weights:
         """Whether there are any."""
         return any(self._names)
 
-    def frequency_product(self, ones: FloatArray) -> FloatArray:
-        """Product of a row's frequency weights at all levels, (n,); ``ones`` if there are none."""
-        return reduce(np.multiply, self._columns[0].values(), ones)
+    def frequency_product(self, n: int) -> FloatArray:
+        """Product of the frequency weights of each of ``n`` rows at all levels, (n,)."""
+        return reduce(product, self._columns[0].values(), ones(n))
 
-    def of_rows(self, ones: FloatArray, levels: tuple[int, ...]) -> FloatArray:
-        """Product of a row's frequency and sampling weights at some levels, (n,), likewise."""
+    def of_rows(self, n: int, levels: tuple[int, ...]) -> FloatArray:
+        """Product of their frequency and sampling weights at some levels, (n,)."""
         own = [x[level] for x in self._columns for level in levels if level in x]
-        return reduce(np.multiply, own, ones)
+        return reduce(product, own, ones(n))
 
     def of_units(self, level: Level, start: IndexArray) -> tuple[FloatArray, FloatArray]:
         """Frequency and sampling weights of a level's units."""
@@ -132,7 +133,7 @@ class Weights:
         for names, columns in zip(self._names, self._columns, strict=True):
             name = names.get(level.number)
             if name is None:
-                found.append(np.ones(len(start)))
+                found.append(ones(len(start)))
                 continue
             values = columns[level.number]
             found.append(_unit_values("weight variable", name, level.unit, values, start))
@@ -155,11 +156,6 @@ class _Rows:
         """Return some of these rows, in their order."""
         return _Rows(self._dataset, rows if self.positions is None else self.positions[rows])
 
-    @cached_property
-    def ones(self) -> FloatArray:
-        """What has the value 1 in all rows shares this array."""
-        return np.ones(self.n)
-
     def __call__(self, name: str) -> FloatArray:
         if name not in self._gathered:
             values = self._dataset.column(name)
@@ -178,7 +174,7 @@ def _sort(spec: ModelSpec, column: _Rows, number: IndexArray, threads: int) -> I
     keys.append(number if spec.composite is None else column(spec.composite.unit))
     keys.extend(column(level.unit) for level in spec.levels)
     # A number that all rows share says nothing of their order.
-    told = [key.astype(np.float64, copy=False) for key in keys[::-1] if key.strides[0]]
+    told = [key.astype(np.float64, copy=False) for key in keys[::-1] if not is_uniform(key)]
     if in_order(told, threads):
         return None
     return np.lexsort([np.arange(column.n), *keys])
@@ -198,17 +194,16 @@ def nested_levels(
         below = np.searchsorted(starts[k - 1], start) if k else start
         first = np.append(below, len(starts[k - 1]) if k else n_rows).astype(np.int64)
         parent = np.zeros(0, dtype=np.int64)
-        higher: FloatArray = np.ones(len(start))
+        frequency, sampling = weights.of_units(level, start)
+        weight = total_weight = product(frequency, sampling)
         if levels:
             parent = (np.searchsorted(starts[k + 1], start, side="right") - 1).astype(np.int64)
-            higher = levels[0].total_weight[parent]
-        frequency, sampling = weights.of_units(level, start)
-        weight = frequency * sampling
+            total_weight = product(weight, take(levels[0].total_weight, parent))
         rule = make_rule(spec, level)
         class_design = _class_design(spec, level, column, start)
         levels.insert(
             0,
-            DesignLevel(first, weight, rule, parent, weight * higher, frequency, class_design),
+            DesignLevel(first, weight, rule, parent, total_weight, frequency, class_design),
         )
     return tuple(levels)
 
@@ -263,64 +258,59 @@ def build_design(
     number = response_number(spec, column, column.n)
     order = _sort(spec, column, number, threads)
     if order is not None:
-        column, number = column.at(order), number[order]
+        column, number = column.at(order), take(number, order)
     alternative = None
     repeats = 1
     if spec.choice_sets is None and LINK_BY_NAME[spec.response.link].nominal:
         categories = np.array(categories_of(spec.depvar, column(spec.depvar)))
         repeats = len(categories)
         alternative = np.tile(categories, column.n)
-        column = column.at(np.repeat(np.arange(column.n), repeats))
-        number = np.repeat(number, repeats)
+        repeated = np.repeat(np.arange(column.n), repeats)
+        column, number = column.at(repeated), take(number, repeated)
 
     ids = [column(level.unit) for level in spec.levels]
     starts = unit_starts(ids, threads) if ids else []
     weights = Weights(spec, column)
-    frequency = weights.frequency_product(column.ones)
+    frequency = weights.frequency_product(column.n)
     if weights.given and (np.floor(frequency) != frequency).any():
         notes.append("weights are non-integer")
     levels = nested_levels(spec, column, weights, starts, column.n)
     _check_regressions(spec, column, starts)
     y = column(spec.depvar)
     unit_start = starts[0] if starts else np.zeros(1, dtype=np.int64)
-    responses = build_responses(
-        spec, number, y, column, column.ones, unit_start, alternative, threads
-    )
+    responses = build_responses(spec, number, y, column, unit_start, alternative, threads)
     notes.extend(responses.notes)
     covariates = {name: column(name) for name in spec.covariates}
-    reduced, dropped = check_covariates(
-        spec, responses.y, responses.denominator, covariates, column.ones
-    )
+    reduced, dropped = check_covariates(spec, responses.y, responses.denominator, covariates)
     notes.extend(dropped)
     if dropped:
         spec = reduced
-        responses = build_responses(
-            spec, number, y, column, column.ones, unit_start, alternative, threads
-        )
+        responses = build_responses(spec, number, y, column, unit_start, alternative, threads)
     spec = replace(responses.spec, single_scale_varies=_single_scale_varies(spec, column))
     # Without latent variables every weight is a weight of rows.
     own_levels = (
         (1,) if levels else tuple(level for level, _ in (*spec.weights, *spec.sampling_weights))
     )
-    row_weight = row_total = weights.of_rows(column.ones, tuple(dict.fromkeys(own_levels)))
-    if levels and weights.given:
-        row_total = row_total * np.repeat(levels[0].total_weight, np.diff(levels[0].first))
+    row_weight = row_total = weights.of_rows(column.n, tuple(dict.fromkeys(own_levels)))
+    if weights.given:
+        if levels:
+            row_total = row_total * np.repeat(levels[0].total_weight, np.diff(levels[0].first))
+        row_weight = weight_of_choice(row_weight, responses.y, responses.entry_start, spec)
+        row_total = weight_of_choice(row_total, responses.y, responses.entry_start, spec)
     frequency_of_units = _frequency_totals(levels)
-    offset = column(spec.offset) if spec.offset else np.zeros(column.n)
+    offset = column(spec.offset) if spec.offset else zeros(column.n)
     if responses.indicators and spec.offset:
         # gllamm adds the offset to the first linear predictor only.
         offset = offset * responses.indicators[spec.blocks[0].indicator or ""]
-    row_weight = weight_of_choice(row_weight, responses.y, responses.entry_start, spec)
-    row_total = weight_of_choice(row_total, responses.y, responses.entry_start, spec)
     composite = responses.composite
     if composite is not None:
         # Weights belong to the likelihoods inside a group, not to its rows.
         composite = replace(composite, weight=row_weight, total_weight=row_total)
-        row_weight = row_total = column.ones
+        row_weight = row_total = ones(column.n)
     design = Design(
         kind=responses.kind,
         positions=column.positions,
-        n_units=(float(frequency.sum()) / repeats, *frequency_of_units),
+        n_units=(total(frequency) / repeats, *frequency_of_units),
         y=responses.y,
         denominator=responses.denominator,
         offset=offset,
@@ -370,10 +360,11 @@ def _clusters(
 def _frequency_totals(levels: tuple[DesignLevel, ...]) -> tuple[float, ...]:
     """Sums over units of the products of frequency weights, per level."""
     totals: list[float] = []
-    product: FloatArray = np.ones(0)
+    above: FloatArray | None = None
     for level in reversed(levels):
-        product = level.frequency * (product[level.parent] if len(level.parent) else 1.0)
-        totals.insert(0, float(product.sum()))
+        own = level.frequency
+        above = own if above is None else product(own, take(above, level.parent))
+        totals.insert(0, total(above))
     return tuple(totals)
 
 

@@ -31,6 +31,7 @@ from gllamm_cli.model.auxiliary import OrdinalRows
 from gllamm_cli.model.design import Design, DesignLevel
 from gllamm_cli.model.families import kind
 from gllamm_cli.model.structure import Column, as_column
+from gllamm_cli.model.uniform import is_uniform, occurring, ones, product, take
 
 FloatArray = NDArray[np.float64]
 IndexArray = NDArray[np.int64]
@@ -61,7 +62,7 @@ class _Units:
     def of(self, above: IndexArray) -> _Units:
         """Return those of some units of the level above, in their order."""
         at, first = _runs(self.first, above)
-        return _Units(first, self.number[at], self.weight[at], self.frequency[at])
+        return _Units(first, self.number[at], take(self.weight, at), take(self.frequency, at))
 
 
 def _runs(start: IndexArray, units: IndexArray) -> tuple[IndexArray, IndexArray]:
@@ -84,7 +85,8 @@ def _merged(
 
 def _compared(design: Design, columns: tuple[Column, ...], n: int) -> list[FloatArray]:
     """Everything in which the first ``n`` rows may differ, weights apart; each (n,)."""
-    compared = [design.y[:n], design.denominator[:n], design.offset[:n]]
+    compared = [design.y[:n]]
+    compared.extend(x[:n] for x in (design.denominator, design.offset) if not is_uniform(x))
     if len(design.kinds) > 1:
         compared.append(design.kind[:n].astype(np.float64))
     scale = (as_column(variable) for variable in design.scale_variables)
@@ -134,8 +136,8 @@ def _is_plain(design: Design, n: int) -> bool:
     """Whether the first ``n`` rows are all binary, with a logit link and weight 1."""
     return (
         design.kinds == (kind("binom", "logit"),)
-        and bool((design.row_weight[:n] == 1.0).all())
-        and bool((design.denominator[:n] == 1.0).all())
+        and bool((occurring(design.row_weight[:n]) == 1.0).all())
+        and bool((occurring(design.denominator[:n]) == 1.0).all())
     )
 
 
@@ -179,10 +181,11 @@ def collapsed(design: Design, columns: tuple[Column, ...]) -> Design:
     if design.group_starts is not None:
         starts = np.append(design.group_starts, design.n_rows)
         first = np.searchsorted(starts, first)
-        ones = np.ones(design.n_rows)
-        sets = _merged(starts, pattern, ones, ones)
+        one = ones(design.n_rows)
+        sets = _merged(starts, pattern, one, one)
         pattern = _patterns_of_units(sets, pattern, np.zeros((len(starts) - 1, 0)))
-    weight, frequency = design.row_weight[starts[:-1]], design.frequency[starts[:-1]]
+    weight = take(design.row_weight, starts[:-1])
+    frequency = take(design.frequency, starts[:-1])
     every = _Units(first, np.arange(len(pattern)), weight, frequency)
     merged = [_merged(first, pattern, weight, frequency)]
     for k, level in enumerate(design.levels):
@@ -219,7 +222,7 @@ def _rebuilt(
         total = units.weight
         if levels:
             parent = _owners(units.first)
-            total = total * levels[0].total_weight[parent]
+            total = product(total, take(levels[0].total_weight, parent))
         covariates = level.class_design
         if covariates is not None and len(covariates) > 1:
             covariates = np.ascontiguousarray(covariates[units.number])
@@ -239,11 +242,11 @@ def _rebuilt(
     used.update(name for variable in design.scale_variables for name in as_column(variable))
     return replace(
         design,
-        kind=design.kind[rows],
+        kind=take(design.kind, rows),
         positions=design.rows[rows],
         y=design.y[rows],
-        denominator=design.denominator[rows],
-        offset=design.offset[rows],
+        denominator=take(design.denominator, rows),
+        offset=take(design.offset, rows),
         row_weight=np.repeat(elements.weight, size),
         total_weight=np.repeat(elements.weight * levels[0].total_weight[unit], size),
         frequency=np.repeat(elements.frequency * growth[unit], size),
@@ -262,10 +265,10 @@ def _owners(first: IndexArray) -> IndexArray:
 
 def _frequency_products(levels: tuple[DesignLevel, ...]) -> FloatArray:
     """Products of the frequencies of the lowest units and of all units they belong to."""
-    product = levels[-1].frequency
+    found = levels[-1].frequency
     for level in reversed(levels[:-1]):
-        product = level.frequency * product[level.parent]
-    return product
+        found = product(level.frequency, take(found, level.parent))
+    return found
 
 
 def _rows_of(response: OrdinalRows, rows: IndexArray, n: int) -> OrdinalRows:

@@ -23,7 +23,7 @@ from gllamm_cli.model.families import COMPOSITE_CODE, FAMILIES, LINK_CODES, Doma
 from gllamm_cli.model.quadrature import ProductRule, Rule
 from gllamm_cli.model.special import log_gamma
 from gllamm_cli.model.structure import Column, as_column
-from gllamm_cli.model.uniform import ones
+from gllamm_cli.model.uniform import occurring, ones, take, zeros
 
 FloatArray = NDArray[np.float64]
 IndexArray = NDArray[np.int64]
@@ -89,7 +89,10 @@ class CompositeRows:
 
 @dataclass(frozen=True)
 class Design:
-    """The estimation sample as sorted, contiguous arrays; N rows.
+    """The estimation sample as sorted arrays; N rows.
+
+    Arrays of kinds, denominators, offsets, weights, frequencies and constants may be ``uniform``,
+    those of units likewise; all others are contiguous.
 
     Attributes
     ----------
@@ -147,7 +150,8 @@ class Design:
     @cached_property
     def kinds(self) -> tuple[int, ...]:
         """Kinds of rows that occur, ascending."""
-        first, last = int(self.kind.min()), int(self.kind.max())
+        kind = occurring(self.kind)
+        first, last = int(kind.min()), int(kind.max())
         return (first,) if first == last else tuple(distinct(self.kind.astype(np.int64)).tolist())
 
     @cached_property
@@ -164,17 +168,16 @@ class Design:
             n, y = self.denominator[here], self.y[here]
             if family.domain is Domain.COUNT:
                 values = -log_gamma(y + 1.0)
-            elif family.domain is Domain.PROPORTION and (n > 1.0).any():
+            elif family.domain is Domain.PROPORTION and (occurring(n) > 1.0).any():
                 ways = log_gamma(n + 1.0) - log_gamma(y + 1.0) - log_gamma(n - y + 1.0)
                 values = np.where(n > 1.0, ways, 0.0)
             else:
                 continue
+            if len(codes) == 1:
+                return values
             constant = np.zeros_like(self.y) if constant is None else constant
             constant[here] = values
-        if constant is not None:
-            return constant
-        # Offsets are zeros, too, as a rule: one array serves for both.
-        return np.zeros_like(self.y) if self.offset.any() else self.offset
+        return zeros(self.n_rows) if constant is None else constant
 
     @property
     def n_rows(self) -> int:
@@ -284,11 +287,11 @@ class Design:
         first = np.append(first, self.n_rows).astype(np.int64)
         level = DesignLevel(
             first,
-            np.ones(len(first) - 1),
+            ones(len(first) - 1),
             ProductRule(()),
             np.zeros(0, dtype=np.int64),
-            np.ones(len(first) - 1),
-            self.frequency[first[:-1]],
+            ones(len(first) - 1),
+            take(self.frequency, first[:-1]),
         )
         # Built afresh: cached blocks belong to the clusters.
         composite = self.composite
@@ -326,19 +329,19 @@ class Design:
             composite = CompositeRows(
                 composite.part[order],
                 composite.portion[order],
-                composite.weight[order],
-                composite.total_weight[order],
+                take(composite.weight, order),
+                take(composite.total_weight, order),
             )
         return replace(
             self,
-            kind=self.kind[order],
+            kind=take(self.kind, order),
             positions=self.rows[order],
             y=self.y[order],
-            denominator=self.denominator[order],
-            offset=self.offset[order],
-            row_weight=self.row_weight[order],
-            total_weight=self.total_weight[order],
-            frequency=self.frequency[order],
+            denominator=take(self.denominator, order),
+            offset=take(self.offset, order),
+            row_weight=take(self.row_weight, order),
+            total_weight=take(self.total_weight, order),
+            frequency=take(self.frequency, order),
             variables={name: values[order] for name, values in self.variables.items()},
             entry_start=self.entries_of(order),
             ordinal=tuple(replace(rows, rows=place[rows.rows]) for rows in self.ordinal),

@@ -32,6 +32,7 @@ from gllamm_cli.model.design import Design, DesignLevel
 from gllamm_cli.model.distinct import distinct
 from gllamm_cli.model.parameters import Parameters
 from gllamm_cli.model.quadrature import ProductRule
+from gllamm_cli.model.uniform import ones, take
 
 IndexArray = NDArray[np.int64]
 
@@ -215,11 +216,11 @@ def _apply(
     parent = unit[order][first]
     part = DesignLevel(
         first=np.append(first, design.n_rows),
-        weight=np.ones(len(first)),
+        weight=ones(len(first)),
         rule=ProductRule(split.points),
         parent=parent,
-        total_weight=whole.total_weight[parent],
-        frequency=np.ones(len(first)),
+        total_weight=take(whole.total_weight, parent),
+        frequency=ones(len(first)),
     )
     rest = replace(
         whole,

@@ -26,6 +26,7 @@ from gllamm_cli.model.families import (
     kind,
 )
 from gllamm_cli.model.spec import CONSTANT, FixedBlock, ModelSpec, Response, Thresholds
+from gllamm_cli.model.uniform import occurring, ones, uniform
 
 FloatArray = NDArray[np.float64]
 IndexArray = NDArray[np.int64]
@@ -45,8 +46,7 @@ def response_number(spec: ModelSpec, column: Column, n_rows: int) -> IndexArray:
         A selector has a value that selects no response.
     """
     if len(spec.responses) == 1 and spec.link_selector is None and spec.family_selector is None:
-        # A number for all rows, without memory for each.
-        return np.broadcast_to(np.int64(0), n_rows)
+        return uniform(np.int64(0), n_rows)
     number = np.full(n_rows, -1, dtype=np.int64)
     for position, response in enumerate(spec.responses):
         here = np.ones(n_rows, dtype=bool)
@@ -89,7 +89,7 @@ def check_domain(
     elif domain is Domain.PROPORTION:
         if response.denominator is None and zeros_and_ones(np.ascontiguousarray(y), threads):
             return []
-        if (denominator <= 0).any():
+        if (occurring(denominator) <= 0).any():
             raise InvalidResponse(f"denominator {response.denominator} must be greater than 0")
         outside = int(((y < 0) | (y > denominator)).sum())
         if outside:
@@ -249,15 +249,14 @@ def _composite(
         )
     if spec.has_scale:
         for name in spec.scale_variables:
-            values = np.ones(n) if name == CONSTANT else column(name)
+            values = ones(n) if name == CONSTANT else column(name)
             if (values != values[start][np.cumsum(new) - 1]).any():
                 raise InvalidSyntax(
                     f"s(): {name} varies within {option.unit}",
                     hint="with composite() the level-1 scale must be the same in a group",
                 )
     portion = np.column_stack([column(name) for name in option.portions])
-    ones = np.ones(n)
-    return CompositeRows(part.astype(np.int32), portion, ones, ones), place
+    return CompositeRows(part.astype(np.int32), portion, ones(n), ones(n)), place
 
 
 def build_responses(
@@ -265,7 +264,6 @@ def build_responses(
     number: IndexArray,
     y: FloatArray,
     column: Column,
-    ones: FloatArray,
     unit_start: IndexArray,
     alternative: FloatArray | None,
     threads: int,
@@ -278,8 +276,6 @@ def build_responses(
         Position in ``spec.responses``, and the response variable.
     column
         Returns a variable of the sorted rows.
-    ones : (N,)
-        What is shared by all that is 1 in every row.
     unit_start : (units,)
         First row of each level-2 unit.
     alternative : (N,), optional
@@ -298,9 +294,9 @@ def build_responses(
     n = len(y)
     kinds = np.array([kind(response.family, response.link) for response in spec.responses])
     denominator_name = spec.response.denominator
-    denominator = column(denominator_name) if denominator_name else ones
+    denominator = column(denominator_name) if denominator_name else ones(n)
     notes: list[str] = []
-    nominal = np.zeros(n, dtype=bool)
+    nominal: NDArray[np.bool_] | None = None
     composite, place = _composite(spec, column, unit_start, n)
     part = None if composite is None else composite.part
     alone = len(kinds) == 1
@@ -308,6 +304,7 @@ def build_responses(
         here = slice(None) if alone else number == position
         link = LINK_BY_NAME[response.link]
         if link.nominal:
+            nominal = np.zeros(n, dtype=bool) if nominal is None else nominal
             nominal[here] = True
         elif not link.ordinal:
             seen = here if part is None else (number == position) & (part > 0)
@@ -322,7 +319,7 @@ def build_responses(
         indicators[NOT_BASE] = (alternative != spec.base_category).astype(np.float64)
         y = (y == alternative).astype(np.float64)
         place = np.tile(np.arange(1, len(categories) + 1), n // len(categories))
-    elif nominal.any():
+    elif nominal is not None and nominal.any():
         sets = spec.choice_sets
         if sets is not None and sets.by_alternative:
             spec = _nominal_blocks(spec, categories_of(spec.depvar, y[nominal]))
@@ -335,7 +332,7 @@ def build_responses(
         y = np.where(composite.part > 0, y, 0.0)
     return ResponseRows(
         spec,
-        np.full(n, kinds[0], dtype=np.int32) if alone else kinds.astype(np.int32)[number],
+        uniform(np.int32(kinds[0]), n) if alone else kinds.astype(np.int32)[number],
         y,
         denominator,
         None if place is None else np.append(0, np.cumsum(place)),

@@ -17,6 +17,7 @@ from gllamm_cli.errors import (
 from gllamm_cli.model.families import FAMILY_BY_NAME, LINK_BY_NAME, Domain
 from gllamm_cli.model.gram import clearly_independent
 from gllamm_cli.model.spec import CONSTANT, ModelSpec
+from gllamm_cli.model.uniform import ones
 from gllamm_cli.stata.evaluate import sample_mask
 
 if TYPE_CHECKING:
@@ -163,17 +164,16 @@ def check_covariates(
     y: FloatArray,
     denominator: FloatArray,
     columns: dict[str, FloatArray],
-    ones: FloatArray,
 ) -> tuple[ModelSpec, list[str]]:
     """Drop covariates that are linear combinations of those before them.
 
-    The constant, ``ones`` (N,), counts as first. Returns the reduced specification and notes.
+    The constant counts as first. Returns the reduced specification and notes.
     """
     links = [LINK_BY_NAME[response.link] for response in spec.responses]
     # The thresholds of a single ordinal response take the place of a constant.
     level = spec.constant or (len(links) == 1 and links[0].ordinal)
     covariates = {name: columns[name] for name in spec.covariates}
-    kept, notes = _independent(covariates, ones if level else None)
+    kept, notes = _independent(covariates, ones(len(y)) if level else None)
     if notes:
         spec = replace(spec, covariates=tuple(kept))
     binary = FAMILY_BY_NAME[spec.response.family].domain is Domain.PROPORTION

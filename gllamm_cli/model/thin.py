@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 
 from gllamm_cli.model.auxiliary import OrdinalRows
 from gllamm_cli.model.design import Design, DesignLevel
+from gllamm_cli.model.uniform import take
 
-FloatArray = NDArray[np.float64]
 IndexArray = NDArray[np.int64]
 
 
@@ -28,46 +28,32 @@ def thinned(design: Design, step: int) -> Design:
         parent = np.repeat(np.arange(len(kept)), size)
         # All units of the level below in those that are kept.
         kept = np.repeat(level.first[kept] - levels[0].first[:-1], size) + np.arange(len(parent))
-    take = _Gather(kept)
     composite = design.composite
     if composite is not None:
         composite = replace(
             composite,
             part=composite.part[kept],
             portion=composite.portion[kept],
-            weight=composite.weight[kept],
-            total_weight=composite.total_weight[kept],
+            weight=take(composite.weight, kept),
+            total_weight=take(composite.total_weight, kept),
         )
     return replace(
         design,
-        kind=design.kind[kept],
+        kind=take(design.kind, kept),
         positions=kept if design.positions is None else design.positions[kept],
-        y=take(design.y),
-        denominator=take(design.denominator),
-        offset=take(design.offset),
-        row_weight=take(design.row_weight),
-        total_weight=take(design.total_weight),
-        frequency=take(design.frequency),
-        variables={name: take(x) for name, x in design.variables.items()},
+        y=design.y[kept],
+        denominator=take(design.denominator, kept),
+        offset=take(design.offset, kept),
+        row_weight=take(design.row_weight, kept),
+        total_weight=take(design.total_weight, kept),
+        frequency=take(design.frequency, kept),
+        variables={name: x[kept] for name, x in design.variables.items()},
         levels=tuple(levels),
         entry_start=design.entries_of(kept),
         ordinal=tuple(_part_of_response(rows, kept) for rows in design.ordinal),
         cluster=None if design.cluster is None else design.cluster[::step],
         composite=composite,
     )
-
-
-class _Gather:
-    """Some rows of arrays; those of one array, which may stand for several, once."""
-
-    def __init__(self, rows: IndexArray) -> None:
-        self._rows = rows
-        self._found: dict[int, FloatArray] = {}
-
-    def __call__(self, values: FloatArray) -> FloatArray:
-        if id(values) not in self._found:
-            self._found[id(values)] = values[self._rows]
-        return self._found[id(values)]
 
 
 def _starts(sizes: IndexArray) -> IndexArray:
@@ -81,10 +67,10 @@ def _part_of_level(level: DesignLevel, kept: IndexArray, parent: IndexArray) -> 
     return replace(
         level,
         first=_starts(level.first[kept + 1] - level.first[kept]),
-        weight=level.weight[kept],
+        weight=take(level.weight, kept),
         parent=parent,
-        total_weight=level.total_weight[kept],
-        frequency=level.frequency[kept],
+        total_weight=take(level.total_weight, kept),
+        frequency=take(level.frequency, kept),
         class_design=covariates,
     )
 

@@ -21,6 +21,7 @@ from gllamm_cli.model.design import CompositeRows, Design, DesignLevel
 from gllamm_cli.model.families import COMPOSITE_CODE, LINK_BY_NAME, LINK_CODES, kind
 from gllamm_cli.model.responses import NOT_BASE, check_domain
 from gllamm_cli.model.spec import ModelSpec
+from gllamm_cli.model.uniform import ones, zeros
 from gllamm_cli.predict.design import PredictionDesign, nominal_categories
 from gllamm_cli.predict.gather import (
     Source,
@@ -127,10 +128,10 @@ class _Assembler:
         levels = nested_levels(spec, self.weight_column, weights, self.starts, n)
         variables = {name: source.filled(name) for name in predictor_variables(spec)}
         raw = {name: source.column(name) for name in variables}
-        offset = source.column(spec.offset) if spec.offset else np.zeros(n)
+        offset = source.column(spec.offset) if spec.offset else zeros(n)
         if spec.offset:
             source.filled(spec.offset)
-        denominator = raw_denominator = np.ones(n)
+        denominator = raw_denominator = ones(n)
         if spec.response.denominator:
             denominator = source.filled(spec.response.denominator, 1.0)
             raw_denominator = source.column(spec.response.denominator)
@@ -149,23 +150,23 @@ class _Assembler:
             if levels
             else tuple(dict.fromkeys(k for k, _ in (*spec.weights, *spec.sampling_weights)))
         )
-        weight = weight_of_choice(weights.of_rows(np.ones(n), own), y, entry_start, spec)
+        weight = weight_of_choice(weights.of_rows(n, own), y, entry_start, spec)
         row_weight = np.where(usable, weight, 0.0)
         group_start = np.flatnonzero(np.diff(entry_start) == 1)
         if composite is not None:
             # Without latent variables the group is the unit; it has no weight of its own.
             composite = replace(composite, weight=row_weight, total_weight=row_weight)
-            row_weight = np.ones(n)
+            row_weight = ones(n)
         design = Design(
             kind=self.kinds(composite is not None),
             positions=source.rows,
             n_units=(float(n),),
             y=y,
             denominator=denominator,
-            offset=np.where(np.isnan(offset), 0.0, offset),
+            offset=np.where(np.isnan(offset), 0.0, offset) if spec.offset else offset,
             row_weight=row_weight,
             total_weight=row_weight if composite is not None else usable.astype(np.float64),
-            frequency=np.ones(n),
+            frequency=ones(n),
             variables={**variables, **indicators},
             scale_variables=spec.scale_variables if spec.has_scale else (),
             levels=levels,
@@ -179,7 +180,7 @@ class _Assembler:
             design = design.with_levels((*levels[:-1], _unweighted(levels[-1])))
         else:
             grouped = composite is not None
-            unit_weight = np.ones(len(group_start)) if grouped else weight[group_start]
+            unit_weight = ones(len(group_start)) if grouped else weight[group_start]
             design = design.without_latent_variables(rows_per_unit=1)
         return PredictionDesign(
             spec=spec,
@@ -268,8 +269,7 @@ class _Assembler:
         portion = np.column_stack(
             [np.where(self.known, source.filled(name), 0.0) for name in option.portions]
         )
-        ones = np.ones(n)
-        rows = CompositeRows(part.astype(np.int32), portion, ones, ones)
+        rows = CompositeRows(part.astype(np.int32), portion, ones(n), ones(n))
         return rows, self.places(source.column(option.unit))
 
     def places(self, id_: FloatArray) -> IndexArray:
@@ -367,8 +367,8 @@ class _Assembler:
 
 
 def _unweighted(level: DesignLevel) -> DesignLevel:
-    ones = np.ones(level.n_units)
-    return replace(level, weight=ones, total_weight=ones, frequency=ones)
+    one = ones(level.n_units)
+    return replace(level, weight=one, total_weight=one, frequency=one)
 
 
 def _unit_of_row(design: Design) -> tuple[IndexArray, ...]:

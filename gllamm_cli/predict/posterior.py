@@ -97,7 +97,7 @@ def _evaluated(
     engine: Engine, prepared: PredictionDesign, theta: FloatArray, placement: Placement | None
 ) -> Posterior:
     contributions, moments = engine.contributions(theta, placement)
-    total = float(prepared.unit_weight @ contributions)
+    total = float((prepared.unit_weight * contributions).sum())
     if not np.isfinite(total):
         raise _Undefined
     return Posterior(theta, total, contributions, moments, placement)

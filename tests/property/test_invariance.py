@@ -110,6 +110,20 @@ def test_weights_of_rows_equal_copies_of_rows(model, seed):
     assert a.n_units == b.n_units
 
 
+@pytest.mark.parametrize("model", MODELS)
+@given(seed=seeds)
+@settings(max_examples=3, deadline=None)
+def test_weights_of_one_and_offsets_of_zero_do_not_change_a_single_bit(model, seed):
+    frame = simulate(seed).assign(u1=1.0, u2=1.0, u3=1.0, nought=0.0)
+    trials = "denom(one)" if model == "logit" else ""
+    for options in ("adapt", ""):
+        plain = fit(frame, model, options)
+        told = fit(frame, model, f"weight(u) pweight(u) offset(nought) {trials} {options}")
+        assert told.log_likelihood == plain.log_likelihood
+        assert np.array_equal(told.estimates, plain.estimates)
+        assert told.n_units == plain.n_units
+
+
 @given(seed=seeds)
 @settings(max_examples=5, deadline=None)
 def test_weights_of_units_equal_copies_of_units(seed):

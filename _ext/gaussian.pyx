@@ -15,6 +15,7 @@ depend on the number of threads.
 
 from cython.parallel cimport parallel, prange, threadid
 from libc.stdlib cimport calloc, free, malloc
+from libc.string cimport memset
 
 from crossproducts cimport FEW_COLUMNS, Dense, Rows, add_dense, add_rows, mark_pairs
 from quadratics cimport LANES, Index, packed
@@ -159,12 +160,17 @@ cdef dense_products(
     """``cross_products`` of few columns: all pairs."""
     cdef Index B = block_first.shape[0] - 1, b, u, slot, width = r.n_columns + 1
     cdef const long long[::1] start = first_groups(np.asarray(block_first))
-    sums = np.zeros((start[B], packed(width) + 1, LANES))
+    # Cleared by the thread that fills it: to touch memory first takes time, too.
+    sums = np.empty((start[B], packed(width) + 1, LANES))
     cdef double[:, :, ::1] out = sums
     cdef Dense *scratch
     with nogil, parallel(num_threads=n_threads):
         scratch = <Dense *>malloc(sizeof(Dense))
         for b in prange(B, schedule="dynamic", chunksize=1):
+            memset(
+                &out[start[b], 0, 0], 0,
+                (start[b + 1] - start[b]) * out.shape[1] * LANES * sizeof(double),
+            )
             for u in range(block_first[b], block_first[b + 1]):
                 slot = u - block_first[b]
                 add_dense(
@@ -363,15 +369,17 @@ cdef class NestedQuadratics:
         finally:
             free(memory)
             free(works)
-        log_likelihood, size = np.sum(values, axis=0).tolist()
+        log_likelihood, size = np.asarray(values).sum(axis=0).tolist()
         if not derivatives:
             return log_likelihood, size, None, None, None
-        lower = np.sum(hessians, axis=0)[: P * P].reshape(P, P)
+        lower = np.asarray(hessians).sum(axis=0)[: P * P].reshape(P, P)
+        hessian = lower + lower.T
+        hessian.ravel()[:: P + 1] *= 0.5
         return (
             log_likelihood,
             size,
-            np.sum(terms, axis=0)[: f.n_terms],
-            np.tril(lower) + np.tril(lower, -1).T,
+            np.asarray(terms).sum(axis=0)[: f.n_terms],
+            hessian,
             np.asarray(scores) if unit_scores else None,
         )
 

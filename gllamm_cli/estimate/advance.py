@@ -30,13 +30,14 @@ from gllamm_cli.model.thin import thinned
 
 FloatArray = NDArray[np.float64]
 
-LARGEST_STEP = 16
+LARGEST_STEP, LARGEST_LINEAR_STEP = 16, 64
+"""The log likelihood of a linear model is so nearly quadratic that twice as far is as near."""
 FEWEST_CLUSTERS = 400
 CLUSTERS_PER_PARAMETER = 10
 FEWEST_ROWS = 5_000
-FEWEST_LOWEST_UNITS = 5_000
+FEWEST_LOWEST_UNITS = 2_500
 """Of a linear model: sums over their rows are all that an evaluation sees."""
-SMALLEST_STEP = 4
+SMALLEST_STEP, SMALLEST_LINEAR_STEP = 4, 16
 """A part that is not much smaller than the whole saves nothing."""
 CLOSE_ENOUGH = 0.01
 """g'H^-1 g of the estimates of a part: their sampling error is far larger."""
@@ -86,7 +87,7 @@ class ByQuadrature(Method):
 
     def largest_step(self, design: Design) -> int:
         """By the number of rows."""
-        return design.n_rows // FEWEST_ROWS
+        return min(LARGEST_STEP, design.n_rows // FEWEST_ROWS)
 
     def prepare(self, design: Design, start: FloatArray | None) -> Part | None:
         """Begin with the model without latent variables."""
@@ -112,7 +113,8 @@ class InClosedForm(Method):
 
     def largest_step(self, design: Design) -> int:
         """By the number of units whose rows are summed."""
-        return design.levels[0].n_units // FEWEST_LOWEST_UNITS
+        step = min(LARGEST_LINEAR_STEP, design.levels[0].n_units // FEWEST_LOWEST_UNITS)
+        return step if step >= SMALLEST_LINEAR_STEP else 0
 
     def prepare(self, design: Design, start: FloatArray | None) -> Part | None:
         """Begin with moments."""
@@ -137,7 +139,6 @@ def advanced_start(method: Method, design: Design) -> FloatArray | None:
     """
     spec, parameters, reduction = method.spec, method.parameters, method.reduction
     step = min(
-        LARGEST_STEP,
         design.levels[-1].n_units // max(FEWEST_CLUSTERS, CLUSTERS_PER_PARAMETER * parameters.n),
         method.largest_step(design),
     )

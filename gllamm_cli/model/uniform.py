@@ -16,7 +16,8 @@ Scalar = TypeVar("Scalar", bound=np.generic)
 
 def uniform(value: Scalar, n: int) -> NDArray[Scalar]:
     """An array (n,) of one value, not to be written to."""
-    return np.broadcast_to(value, n)
+    # What numpy.broadcast_to does, without its checks.
+    return np.ndarray((n,), value.dtype, value.tobytes(), strides=(0,))
 
 
 def is_uniform(values: NDArray[Scalar]) -> bool:

@@ -55,6 +55,7 @@ def eager(monkeypatch):
     monkeypatch.setattr(advance, "CLUSTERS_PER_PARAMETER", 0)
     monkeypatch.setattr(advance, "FEWEST_ROWS", 480)
     monkeypatch.setattr(advance, "FEWEST_LOWEST_UNITS", 20)
+    monkeypatch.setattr(advance, "SMALLEST_LINEAR_STEP", 4)
 
 
 def prepared(text):

@@ -25,6 +25,7 @@ from gllamm_cli.model.gram import rough_least_squares
 from gllamm_cli.model.parameters import Parameters
 from gllamm_cli.model.spec import ModelSpec
 from gllamm_cli.model.structure import as_column
+from gllamm_cli.model.thin import without_period
 from gllamm_cli.model.uniform import take
 
 FloatArray = NDArray[np.float64]
@@ -36,7 +37,6 @@ MEAN_ABS_NORMAL = 0.7978845608028654
 """E |Z|."""
 MOST_ROWS = 3_000
 """Rows that a guess is made from."""
-GOLDEN_RATIO = 0.6180339887498949
 
 
 def _average(y: FloatArray, weight: FloatArray) -> float:
@@ -58,10 +58,8 @@ def _transformed(link: Link, y: FloatArray, weight: FloatArray) -> FloatArray:
 
 
 def _sampled(n: int) -> IndexArray | slice:
-    """Some of many rows, spread evenly but without a period: data often have one."""
-    if n <= MOST_ROWS:
-        return slice(None)
-    return (np.arange(MOST_ROWS) * GOLDEN_RATIO % 1.0 * n).astype(np.int64)
+    """Some of many rows."""
+    return slice(None) if n <= MOST_ROWS else without_period(n, -(-n // MOST_ROWS))
 
 
 def _working_responses(

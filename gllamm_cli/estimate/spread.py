@@ -71,11 +71,12 @@ def _marginal(moments: FloatArray, level: DesignLevel, i: int) -> tuple[FloatArr
 
 def _reliability(levels: tuple[DesignLevel, ...], moments: tuple[FloatArray, ...]) -> float:
     """Largest mean reliability r_j of a latent variable."""
-    return max(
+    found = [
         1.0 - float(_marginal(own, level, i)[1].mean())
         for level, own in zip(levels, moments, strict=True)
         for i in range(level.rule.n_latent)
-    )
+    ]
+    return max(found, default=0.0)
 
 
 def _factor(mean: FloatArray, variance: FloatArray, weight: FloatArray) -> float:

@@ -13,14 +13,27 @@ from gllamm_cli.model.uniform import take
 
 IndexArray = NDArray[np.int64]
 
+GOLDEN_RATIO = 0.6180339887498949
+
+
+def without_period(n: int, step: int) -> IndexArray:
+    """One of each ``step`` numbers from 0 to ``n``, ascending; of the last ones perhaps none.
+
+    They lie evenly, but not at equal distances: data often have a period, such as arms of a trial
+    that take turns.
+    """
+    stretch = np.arange(-(-n // step))
+    found = stretch * step + (stretch * GOLDEN_RATIO % 1.0 * step).astype(np.int64)
+    return found[found < n]
+
 
 def thinned(design: Design, step: int) -> Design:
-    """Return every ``step``-th top-level unit of a design, from the first on.
+    """Return one of each ``step`` top-level units of a design.
 
     ``n_units`` stay those of the whole design.
     """
     levels: list[DesignLevel] = []
-    kept: IndexArray = np.arange(0, design.levels[-1].n_units, step)
+    top = kept = without_period(design.levels[-1].n_units, step)
     parent: IndexArray = np.zeros(0, dtype=np.int64)
     for level in reversed(design.levels):
         levels.insert(0, _part_of_level(level, kept, parent))
@@ -51,7 +64,7 @@ def thinned(design: Design, step: int) -> Design:
         levels=tuple(levels),
         entry_start=design.entries_of(kept),
         ordinal=tuple(_part_of_response(rows, kept) for rows in design.ordinal),
-        cluster=None if design.cluster is None else design.cluster[::step],
+        cluster=None if design.cluster is None else design.cluster[top],
         composite=composite,
     )
 

@@ -13,7 +13,7 @@ from gllamm_cli.fit.estimator import fit_model
 from gllamm_cli.model.assemble import build_design
 from gllamm_cli.model.constraints import build_reduction
 from gllamm_cli.model.parameters import build_parameters
-from gllamm_cli.model.thin import thinned
+from gllamm_cli.model.thin import thinned, without_period
 
 RANDOM = np.random.default_rng(8)
 DATA = FRAME.assign(z=RANDOM.normal(size=len(FRAME)), u=RANDOM.normal(size=len(FRAME)))
@@ -93,11 +93,12 @@ def test_the_maximum_is_the_same(text, eager, monkeypatch):
 
 @pytest.mark.parametrize("text", THINNED)
 def test_a_part_of_a_design_is_the_design_of_a_part(text):
-    """Every third top-level unit, against a design built from their rows alone."""
+    """One of three top-level units, against a design built from their rows alone."""
     whole = prepared(text)[1]
     part = thinned(whole, 3)
     top = "top" if "top" in text else "id"
-    units = np.sort(DATA[top].unique())[::3]
+    units = np.sort(DATA[top].unique())
+    units = units[without_period(len(units), 3)]
     asked, data = resolved(text, DATA[DATA[top].isin(units)].reset_index(drop=True))
     alone = build_design(asked.spec, data)[0]
     for name in ("kind", "y", "denominator", "offset", "row_weight", "total_weight", "frequency",
@@ -127,10 +128,36 @@ def test_few_clusters_masses_and_ordinary_quadrature_start_as_a_whole(eager, mon
 
 def test_a_part_that_does_not_determine_a_parameter_is_no_start(eager):
     """A covariate that varies among the clusters left out only."""
-    rare = ((DATA["id"] - 1) % 4 == 2) * DATA["u"]
+    units = np.sort(DATA["id"].unique())
+    kept = units[without_period(len(units), 4)]
+    rare = ~DATA["id"].isin(kept) * DATA["u"]
     asked, data = resolved("b rare, i(id) family(binom) link(logit) adapt", DATA.assign(rare=rare))
     design, spec, _ = build_design(asked.spec, data)
     parameters = build_parameters(spec)
     reduction = build_reduction((), parameters.names)
     assert advanced_start(ByQuadrature(spec, parameters, reduction, 1), design) is None
     assert fit_model(asked, data).converged
+
+
+@pytest.mark.parametrize(("n", "step"), [(1, 1), (5, 7), (240, 4), (10_000, 64), (99, 10)])
+def test_parts_are_even_and_have_no_period(n, step):
+    kept = without_period(n, step)
+    assert kept[0] == 0 and kept[-1] < n
+    assert (np.diff(kept) > 0).all()
+    assert (np.bincount(kept // step) == 1).all()
+    assert n // step <= len(kept) <= n // step + 1
+    if n > 20 * step:
+        assert len(set(kept % step)) == step
+
+
+@pytest.mark.parametrize("response", ["b", "l"])
+def test_arms_that_take_turns_are_all_in_a_part(response, eager):
+    """Every fourth cluster would be of one arm."""
+    data = DATA.assign(arm=DATA["id"] % 2)
+    family = "family(binom) link(logit)" if response == "b" else ""
+    asked, dataset = resolved(f"{response} arm, i(id) {family} adapt", data)
+    design, spec, _ = build_design(asked.spec, dataset)
+    parameters = build_parameters(spec)
+    method = ByQuadrature if response == "b" else InClosedForm
+    model = spec, parameters, build_reduction((), parameters.names)
+    assert advanced_start(method(*model, 1), design) is not None

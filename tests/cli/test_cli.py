@@ -262,11 +262,11 @@ def test_version_is_quick_and_loads_nothing_heavy():
         "print([m for m in ('numpy', 'pandas', 'scipy', 'rich') if m in sys.modules])"
     )
     loaded = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, check=True
+        [sys.executable, "-P", "-c", code], capture_output=True, text=True, check=True
     )
     assert loaded.stdout == "[]\n"
     shown = subprocess.run(
-        [sys.executable, "-m", "gllamm_cli", "--version"],
+        [sys.executable, "-P", "-m", "gllamm_cli", "--version"],
         capture_output=True,
         text=True,
         check=True,

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from gllamm_cli.estimate.gaussian import Derivatives, GaussianObjective
 from gllamm_cli.model.design import Design
+from gllamm_cli.model.gram import solve_semidefinite
 from gllamm_cli.model.parameters import Parameters
 from gllamm_cli.model.spec import LatentVariable, Level, ModelSpec
 from gllamm_cli.model.structure import as_column
@@ -44,9 +45,7 @@ def least_squares(objective: GaussianObjective) -> FloatArray:
     if found is None:
         return estimates
     score, X = found.score[pairs], -found.expectation[np.ix_(pairs, pairs)]
-    size = np.sqrt(np.diag(X))
-    size[~(size > 0.0)] = 1.0
-    step = np.linalg.lstsq(X / np.outer(size, size), score / size, rcond=1e-10)[0] / size
+    step = solve_semidefinite(X, score)
     estimates[fixed] = h[pairs] + step
     squares = -0.5 * np.diag(found.expectation)[P:]
     weight = squares - found.score[P:]
@@ -56,10 +55,10 @@ def least_squares(objective: GaussianObjective) -> FloatArray:
     # Rows that do not count say nothing about their variance.
     seen = weight > 0.0
     variance = np.maximum(left * squares[seen] / weight[seen], LEAST_VARIANCE)
-    root = np.sqrt(weight[seen])
-    estimates[parameters.auxiliary_index] = np.linalg.lstsq(
-        root[:, None] * objective.scale_design[seen], root * 0.5 * np.log(variance), rcond=None
-    )[0]
+    weighted = weight[seen, None] * objective.scale_design[seen]
+    estimates[parameters.auxiliary_index] = solve_semidefinite(
+        weighted.T @ objective.scale_design[seen], weighted.T @ (0.5 * np.log(variance))
+    )
     return estimates
 
 
@@ -131,7 +130,8 @@ def moment_estimates(
     for level, own, factor in zip(spec.levels, moments, factors, strict=True):
         _enter(level, own, np.sqrt(shrink) * factor, parameters, values)
     left = np.full(len(zeta), 0.5 * np.log(1.0 - shrink * share))
-    values[alpha] += np.linalg.lstsq(objective.scale_design, left, rcond=None)[0]
+    scale = objective.scale_design
+    values[alpha] += solve_semidefinite(scale.T @ scale, scale.T @ left)
     return values
 
 

@@ -13,6 +13,8 @@ FloatArray = NDArray[np.float64]
 
 INDEPENDENT = 1e-3
 """Share of its length that a column adds to those before it; less may be rounding."""
+NO_WEIGHT = 1e-10
+"""Eigenvalue of cross products of unit columns, relative to the largest, that may be rounding."""
 ENOUGH_ROWS = 2048
 """Rows that show as a rule that columns are independent."""
 
@@ -23,6 +25,19 @@ def gram(columns: Sequence[FloatArray], weight: FloatArray | None = None) -> Flo
     return cross_products(plain, None if weight is None else np.ascontiguousarray(weight), 1)
 
 
+def solve_semidefinite(A: FloatArray, b: FloatArray) -> FloatArray:
+    """Shortest solution of Ax = b with A (K, K) symmetric and nonnegative definite.
+
+    Unknowns may have scales of their own. Directions that hardly count are left alone.
+    """
+    size = np.sqrt(A.diagonal())
+    size[~(size > 0.0)] = 1.0
+    weights, vectors = np.linalg.eigh(A / (size[:, None] * size))
+    counts = weights > NO_WEIGHT * weights[-1:]
+    vectors = vectors[:, counts]
+    return np.asarray(vectors @ ((b / size) @ vectors / weights[counts]) / size)
+
+
 def rough_least_squares(
     columns: Sequence[FloatArray], target: FloatArray, weight: FloatArray
 ) -> FloatArray:
@@ -31,10 +46,7 @@ def rough_least_squares(
     Of collinear columns any solution.
     """
     sums = gram([*columns, target], weight)
-    size = np.sqrt(sums.diagonal()[:-1])
-    size[~(size > 0.0)] = 1.0
-    scaled = sums[:-1, :-1] / np.outer(size, size)
-    return np.asarray(np.linalg.lstsq(scaled, sums[:-1, -1] / size, rcond=1e-10)[0] / size)
+    return solve_semidefinite(sums[:-1, :-1], sums[:-1, -1])
 
 
 def clearly_independent(columns: Sequence[FloatArray]) -> bool:

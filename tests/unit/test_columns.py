@@ -13,7 +13,12 @@ from hypothesis import strategies as st
 from gllamm_cli._columns import compress, cross_products
 from gllamm_cli.data import Dataset
 from gllamm_cli.model.assemble import build_design
-from gllamm_cli.model.gram import clearly_independent, gram, rough_least_squares
+from gllamm_cli.model.gram import (
+    clearly_independent,
+    gram,
+    rough_least_squares,
+    solve_semidefinite,
+)
 from gllamm_cli.model.resolve import Definitions, resolve
 from gllamm_cli.stata.command import parse_gllamm
 
@@ -120,3 +125,18 @@ def test_near_collinear_columns_are_never_called_independent(seed, noise, expone
     c = 10.0**exponent * (a - 2.0 * b + noise * random.normal(size=50))
     assert not clearly_independent([a, b, c])
     assert clearly_independent([a, b]) or abs(np.corrcoef(a, b)[0, 1]) > 0.99
+
+
+@pytest.mark.parametrize("rank", [0, 1, 3, 5])
+def test_semidefinite_equations_have_the_shortest_solution(rank: int) -> None:
+    """Also where unknowns have very different scales, and where there are none."""
+    random = np.random.default_rng(rank)
+    root = random.normal(size=(rank, 5))
+    scale = np.array([1.0, 1e-4, 1e3, 1.0, 1e5])
+    A = root.T @ root
+    b = A @ random.normal(size=5)
+    x = solve_semidefinite(A * np.outer(scale, scale), b * scale)
+    np.testing.assert_allclose(A @ (x * scale), b, atol=1e-7)
+    if rank == 5:
+        np.testing.assert_allclose(x * scale, np.linalg.solve(A, b), rtol=1e-6)
+    assert solve_semidefinite(np.zeros((0, 0)), np.zeros(0)).shape == (0,)

@@ -475,7 +475,7 @@ cdef class Kernel:
     def evaluate(
         self, const double[::1] coefficient, auxiliary, const double[:, ::1] gamma_terms,
         masses, placement, bint derivatives, bint moments, bint cluster_scores,
-        double[:, ::1] first_derivatives, int threads,
+        double[:, ::1] first_derivatives, int threads, const long long[::1] chosen=None,
     ):
         """Evaluate the log likelihood and what is asked for beside it.
 
@@ -495,6 +495,8 @@ cdef class Kernel:
         first_derivatives : (N, channels), or empty
             Filled with the posterior means of the derivatives in the auxiliary predictors.
         threads : int
+        chosen : (blocks,), optional
+            Numbers of the blocks of clusters to evaluate; the others contribute nothing.
 
         Returns
         -------
@@ -508,6 +510,11 @@ cdef class Kernel:
         cdef Index b, j, t, size, slot, row, k, h
         cdef double[:, ::1] moment_view
         cdef const long long[::1] blocks = self.blocks
+        wanted_ = np.ones(n_blocks, dtype=np.uint8)
+        if chosen is not None:
+            wanted_[:] = 0
+            wanted_[np.asarray(chosen)] = 1
+        cdef const unsigned char[::1] wanted = wanted_
         cdef list held = []
         self.set_values(coefficient, auxiliary, gamma_terms)
         self.set_levels(masses, placement, held)
@@ -523,7 +530,7 @@ cdef class Kernel:
                 if size:
                     moment_view = moment_arrays[t - 2]
                     g.level[t].moments = &moment_view[0, 0]
-        log_likelihood = np.empty(g.level[top].n_units)
+        log_likelihood = np.zeros(g.level[top].n_units)
         # Apart, so that threads do not write to the same cache lines.
         cdef Index n_slots = g.level[top].n_units if cluster_scores else n_blocks
         cdef Index score_size = K if cluster_scores else K + APART, hessian_size = K * K + APART
@@ -545,6 +552,8 @@ cdef class Kernel:
                 start_work(g, works + j, hessians + hessians_size + j * needed)
             with nogil:
                 for b in prange(n_blocks, schedule="dynamic", chunksize=1, num_threads=n_threads):
+                    if not wanted[b]:
+                        continue
                     w = works + threadid()
                     row = first_below(g, top, blocks[b], 1)
                     if not g.fixed:

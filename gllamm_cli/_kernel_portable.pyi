@@ -54,6 +54,7 @@ class Kernel:
         cluster_scores: bool,
         first_derivatives: _Float,
         threads: int,
+        chosen: _Int64 | None = None,
     ) -> tuple[_Float, _Float | None, _Float | None, list[_Float] | None]: ...
     def posterior_nodes(
         self,

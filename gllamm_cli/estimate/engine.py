@@ -84,6 +84,11 @@ class Engine:
         Called after each evaluation.
     shortcuts
         Whether binary responses are computed in product form.
+
+    Attributes
+    ----------
+    blocks : (blocks + 1,)
+        Borders of blocks of top-level clusters, those of the design; other rules keep them.
     """
 
     def __init__(
@@ -101,6 +106,7 @@ class Engine:
         self._evaluated: tuple[bytes, list[tuple[FloatArray, FloatArray]]] | None = None
         self.design = design
         self.parameters = parameters
+        self.blocks = design.blocks
         self.threads = _useful_threads(design, threads or available_threads())
         gamma = FAMILY_BY_NAME["gamma"].code
         self._has_gamma = any(kind // LINK_CODES % COMPOSITE_CODE == gamma for kind in design.kinds)
@@ -135,7 +141,7 @@ class Engine:
                 (level.first, level.weight, level.rule.nodes, n_odds)
                 for level, n_odds in zip(design.levels, self._n_odds, strict=True)
             ],
-            design.blocks,
+            self.blocks,
             None
             if design.composite is None
             else (design.composite.part, design.composite.portion, design.composite.weight),
@@ -166,6 +172,7 @@ class Engine:
         moments: bool = False,
         cluster_scores: bool = False,
         first: FloatArray = _NO_FIRST,
+        chosen: NDArray[np.int64] | None = None,
     ) -> tuple[FloatArray, FloatArray | None, FloatArray | None, list[FloatArray] | None]:
         """Call the kernel at ``theta``."""
         return self._kernel.evaluate(
@@ -179,6 +186,7 @@ class Engine:
             cluster_scores,
             first,
             self.threads,
+            chosen,
         )
 
     def _gamma_terms(self, predictors: list[tuple[FloatArray, FloatArray]]) -> FloatArray:
@@ -245,6 +253,20 @@ class Engine:
         )
         assert moments is not None
         return values, tuple(moments)
+
+    def of_blocks(
+        self, theta: FloatArray, placement: Placement | None, chosen: NDArray[np.int64]
+    ) -> FloatArray:
+        """Log likelihoods of some of the ``blocks`` of top-level clusters."""
+        values = self._call(
+            theta,
+            placement,
+            self._predictors(theta),
+            self._masses(theta),
+            derivatives=False,
+            chosen=chosen,
+        )[0]
+        return np.asarray(np.add.reduceat(values, self.blocks[:-1])[chosen])
 
     def posterior_nodes(
         self, theta: FloatArray, placement: Placement | None, begin: int, end: int

@@ -30,7 +30,7 @@ ANY_LENGTH = 1e3
 """Scaled length of a first step: without latent variables Newton's method goes astray rarely."""
 ROUGH_START = 0.2
 """g'H^-1 g of estimates that only serve as starting values."""
-MANY_ROWS = 4000
+MANY_ROWS = 7_000
 """Rows from which looking for equal ones takes less time than merging them saves."""
 
 

@@ -17,6 +17,7 @@ from gllamm_cli.model.constraints import Reduction
 from gllamm_cli.model.design import Design
 from gllamm_cli.model.parameters import Parameters
 from gllamm_cli.model.quadrature import ProductRule
+from gllamm_cli.model.thin import without_period
 
 FloatArray = NDArray[np.float64]
 
@@ -24,6 +25,11 @@ BOUNDARY = 1e-4
 """Standard deviation of a latent variable that counts as zero."""
 NOTABLE = 0.05
 """Error of the log likelihood from quadrature that is reported."""
+MANY_CLUSTERS = 8_000
+"""Clusters of which a part will do as a rule to see whether there is such an error."""
+ONE_BLOCK_IN, FEWEST_BLOCKS = 8, 12
+STANDARD_ERRORS = 6.0
+"""What the sum over all clusters may differ by from what a part of their blocks suggests."""
 MOST_NODES = 4096
 VANISHING = 1e-4
 COINCIDING = 1e-3
@@ -98,6 +104,23 @@ def _finer(design: Design, factor: int) -> list[ProductRule] | None:
     return rules if math.prod(rule.n_nodes for rule in rules) <= MOST_NODES else None
 
 
+def _is_clearly_accurate(
+    engine: Engine, check: Engine, theta: FloatArray, placement: Placement
+) -> bool:
+    """Whether some of many clusters show already that the error is well below ``NOTABLE``.
+
+    ``check`` is ``engine`` with more nodes.
+    """
+    n_blocks = len(engine.blocks) - 1
+    chosen = without_period(n_blocks, ONE_BLOCK_IN)
+    if engine.design.levels[-1].n_units < MANY_CLUSTERS or len(chosen) < FEWEST_BLOCKS:
+        return False
+    difference = check.of_blocks(theta, placement, chosen)
+    difference -= engine.of_blocks(theta, placement, chosen)
+    error = difference.std(ddof=1) / math.sqrt(len(chosen))
+    return bool(n_blocks * (abs(difference.mean()) + STANDARD_ERRORS * error) < NOTABLE)
+
+
 def quadrature_notes(
     engine: Engine, theta: FloatArray, log_likelihood: float, placement: Placement | None
 ) -> tuple[str, ...]:
@@ -109,6 +132,8 @@ def quadrature_notes(
     if finer is None:
         return ()
     check = engine.with_rules(finer)
+    if placement is not None and _is_clearly_accurate(engine, check, theta, placement):
+        return ()
     if placement is None:
         accurate = settle(
             check, theta, standard_placement(check.design), tolerance=1e-6, most_passes=30

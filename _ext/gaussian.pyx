@@ -13,7 +13,7 @@ block. Borders of blocks depend on the data alone and blocks are added in order:
 depend on the number of threads.
 """
 
-from cython.parallel cimport parallel, prange, threadid
+from cython.parallel cimport prange, threadid
 from libc.stdlib cimport calloc, free, malloc
 from libc.string cimport memset
 
@@ -163,10 +163,11 @@ cdef dense_products(
     # Cleared by the thread that fills it: to touch memory first takes time, too.
     sums = np.empty((start[B], packed(width) + 1, LANES))
     cdef double[:, :, ::1] out = sums
-    cdef Dense *scratch
-    with nogil, parallel(num_threads=n_threads):
-        scratch = <Dense *>malloc(sizeof(Dense))
-        for b in prange(B, schedule="dynamic", chunksize=1):
+    cdef Dense *scratch = <Dense *>malloc(n_threads * sizeof(Dense))
+    if scratch == NULL:
+        raise MemoryError
+    with nogil:
+        for b in prange(B, schedule="dynamic", chunksize=1, num_threads=n_threads):
             memset(
                 &out[start[b], 0, 0], 0,
                 (start[b + 1] - start[b]) * out.shape[1] * LANES * sizeof(double),
@@ -175,9 +176,9 @@ cdef dense_products(
                 slot = u - block_first[b]
                 add_dense(
                     r, first[u], first[u + 1],
-                    &out[start[b] + slot // LANES, 0, slot % LANES], scratch,
+                    &out[start[b] + slot // LANES, 0, slot % LANES], scratch + threadid(),
                 )
-        free(scratch)
+    free(scratch)
     pairs = [(0, a, b) for a in range(width) for b in range(a + 1)]
     return np.array(pairs, dtype=np.int64), sums
 

@@ -24,7 +24,7 @@ NO_RESIDUAL = 1e-7
 PERFECT_FIT = 1e-7
 """Loss of log likelihood per row below which a binary fit counts as perfect."""
 NEARLY_PERFECT = 20.0
-"""Loss below which it must be seen whether it vanishes: 15 may be left at ``ROUGH_START``."""
+"""Loss below which it must be seen whether it vanishes: some units are left at ``ROUGH_START``."""
 LEAST_PER_ROW = 1e-8
 """g'H^-1 g for each row where this must be seen.
 

@@ -74,10 +74,11 @@ MOST_SETTLED = 40
 
 Where quadrature is coarse parameters and nodes may chase each other for ever.
 """
-UNNOTICED = 1e-9
-"""Relative error of a predicted log likelihood from which the nodes must be to blame.
+UNNOTICED, UNNOTICED_PER_UNIT = 4e-9, 2e-7
+"""Error of a predicted log likelihood, relative to it or for each unit, that may pass.
 
-Where it matters so much where they are, derivatives are computed anew, too.
+Beyond both the nodes must be to blame. Where it matters so much where they are, derivatives are
+computed anew, too.
 """
 EXPECTED_ERROR, GROWTH_OF_ERROR = 0.1, 0.3
 """Error of predicted gains, as a share of them, that is not due to nodes; of 1 so much more."""
@@ -343,7 +344,8 @@ def maximise(
         previous = value
         expected = EXPECTED_ERROR + GROWTH_OF_ERROR * min(1.0, predicted)
         surprise = abs(gain - predicted) - expected * predicted
-        if ahead is None or moved > STALE or (adaptive and surprise > UNNOTICED * abs(value)):
+        unnoticed = max(UNNOTICED * abs(value), UNNOTICED_PER_UNIT * n_units)
+        if ahead is None or moved > STALE or (adaptive and surprise > unnoticed):
             value, score, hessian = objective.derivatives(point)
             stale = False
         else:

@@ -2,7 +2,8 @@
 
 The estimates of a sixteenth of the clusters are about four standard errors away from those of
 all. Newton's method covers that distance in two steps, so that few evaluations see all data, and
-as many of large data as of very large ones.
+as many of large data as of very large ones. Where clusters are few but large a part of the rows
+of each will do: it tells as much of the spread of clusters as all rows do.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ from gllamm_cli.model.design import Design
 from gllamm_cli.model.factorise import factorise
 from gllamm_cli.model.parameters import Parameters
 from gllamm_cli.model.spec import ModelSpec
-from gllamm_cli.model.thin import thinned
+from gllamm_cli.model.thin import some_rows, some_units
 
 FloatArray = NDArray[np.float64]
 
@@ -35,6 +36,9 @@ LARGEST_STEP, LARGEST_LINEAR_STEP = 16, 64
 FEWEST_CLUSTERS = 400
 CLUSTERS_PER_PARAMETER = 10
 FEWEST_ROWS = 5_000
+ROWS_PER_PARAMETER = 100
+ROWS_PER_UNIT = 25
+"""Rows that a part of the rows leaves of a lowest unit, on average, at least."""
 FEWEST_LOWEST_UNITS = 2_500
 """Of a linear model: sums over their rows are all that an evaluation sees."""
 SMALLEST_STEP, SMALLEST_LINEAR_STEP = 4, 16
@@ -70,6 +74,12 @@ class Method(ABC):
     reduction: Reduction
     threads: int | None
 
+    def part_of(self, design: Design) -> Design | None:
+        """Return a part of the data, None if they are too few."""
+        fewest = max(FEWEST_CLUSTERS, CLUSTERS_PER_PARAMETER * self.parameters.n)
+        step = min(design.levels[-1].n_units // fewest, self.largest_step(design))
+        return some_units(design, step) if step >= SMALLEST_STEP else None
+
     @abstractmethod
     def largest_step(self, design: Design) -> int:
         """Every so manieth unit may be kept for a part; otherwise the part would be too small."""
@@ -84,6 +94,17 @@ class Method(ABC):
 
 class ByQuadrature(Method):
     """Integrals are taken by adaptive quadrature."""
+
+    def part_of(self, design: Design) -> Design | None:
+        """Some top-level units or, if these are few, some rows of all."""
+        found = Method.part_of(self, design)
+        if found is not None or design.entry_start is not None:
+            return found
+        fewest = max(
+            ROWS_PER_PARAMETER * self.parameters.n, ROWS_PER_UNIT * design.levels[0].n_units
+        )
+        step = min(design.n_rows // fewest, self.largest_step(design))
+        return some_rows(design, step) if step >= SMALLEST_STEP else None
 
     def largest_step(self, design: Design) -> int:
         """By the number of rows."""
@@ -131,20 +152,16 @@ class InClosedForm(Method):
 
 
 def advanced_start(method: Method, design: Design) -> FloatArray | None:
-    """Estimates (K,) of a part of the clusters, found in turn from a part of them.
+    """Estimates (K,) of a part of the data, found in turn from a part of them.
 
-    None if there are too few, if there may be several maxima (with the masses of a discrete
+    None if they are too few, if there may be several maxima (with the masses of a discrete
     distribution, or where ordinary quadrature is coarse), or if the part does not determine all
     parameters well: then the whole has to start as gllamm does.
     """
     spec, parameters, reduction = method.spec, method.parameters, method.reduction
-    step = min(
-        design.levels[-1].n_units // max(FEWEST_CLUSTERS, CLUSTERS_PER_PARAMETER * parameters.n),
-        method.largest_step(design),
-    )
-    if step < SMALLEST_STEP or spec.rule.discrete or not spec.adaptive:
+    thin = None if spec.rule.discrete or not spec.adaptive else method.part_of(design)
+    if thin is None:
         return None
-    thin = thinned(design, step)
     part = method.prepare(thin, advanced_start(method, thin))
     if part is None:
         return None

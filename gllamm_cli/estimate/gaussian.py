@@ -100,6 +100,7 @@ class GaussianObjective:
     """
 
     at_rest = True
+    drift = 0.0
 
     def __init__(
         self,
@@ -158,6 +159,9 @@ class GaussianObjective:
     def settled_value(self, point: FloatArray, tolerance: float = 0.0) -> float:
         """Log likelihood; there are no nodes to move."""
         return self.value(point)
+
+    def begin(self, point: FloatArray) -> None:
+        """There are no nodes to move."""
 
     def follow(self, point: FloatArray, near: float = np.inf) -> float:
         """There are no nodes to move."""

@@ -16,7 +16,9 @@ the posterior distributions are narrow, so that nodes held are soon useless.
 The nodes follow the parameters after each step, roughly: refreshing them
 converges so fast that they are in place long before the parameters are. Derivatives
 are computed with the nodes of the step before, together with the moments that
-place the next ones; they are computed anew only where nodes move far. At the end
+place the next ones; they are computed anew only where nodes move far. Where they
+are bound to, since there are few units whose posterior distributions are narrow,
+the nodes are placed first and the derivatives are right at once. At the end
 the nodes must be at rest. If they do not come to rest they are held, as gllamm
 does after its adaptive iterations, and the maximum is that for these nodes.
 """
@@ -68,6 +70,8 @@ BEST_RATE = 0.01
 """Factor by which a step shrinks the distance at best, nodes being one step behind."""
 STALE = 0.4
 """Movement of nodes, in their scales, after which derivatives are computed anew."""
+DRIFTING = 0.07
+"""Movement of nodes, in their scales, for each standard error, from which they go ahead."""
 MOST_FOLLOWING = 80
 MOST_SETTLED = 40
 """Iterations, and iterations after the log likelihood has settled, before nodes are held.
@@ -98,6 +102,10 @@ class Objective(Protocol):
     at_rest: bool
     """Whether the nodes hardly moved when they last moved."""
 
+    @property
+    def drift(self) -> float:
+        """About how far nodes move, in their scales, for each standard error of the parameters."""
+
     def value(self, point: FloatArray) -> float:
         """Log likelihood with the present nodes; -inf where it cannot be computed."""
 
@@ -113,6 +121,9 @@ class Objective(Protocol):
         The last move may be as long as ``near``, in scales of the nodes. Returns how far they
         are now from where they were in the last evaluation.
         """
+
+    def begin(self, point: FloatArray) -> None:
+        """Move the nodes well enough for a first step from ``point``."""
 
     def restore(self) -> None:
         """Put the nodes back to where they were before they last moved."""
@@ -255,8 +266,7 @@ def maximise(
         number += 1
 
     point = start.astype(np.float64)
-    # Rough nodes will do for a first step, which is rough itself.
-    objective.follow(point, np.inf)
+    objective.begin(point)
     value, score, hessian = objective.derivatives(point)
     if not np.isfinite(value):
         return None
@@ -308,26 +318,37 @@ def maximise(
         backed_up = False
         for _ in range(MOST_REDUCTIONS):
             step, length, predicted = curvature.step(radius)
+            whole = curvature.concave and length < radius
+            # Where they move far with so small a step nodes go ahead of the derivatives.
+            lead = whole and adaptive and objective.drift > DRIFTING
             least = -rounding if predicted < rounding else 1e-4 * predicted
             small = max(SMALL_GAIN, UNNOTICED * abs(value))
             if stale and predicted < small:
                 # Nodes that moved changed the log likelihood more than so short a step can.
                 least = -LARGE_LOSS * small
-            # A whole Newton step will be good as a rule: compute the derivatives there at once.
+            reached = -np.inf
+            if lead or not whole:
+                reached = objective.value(point + step)
+            if lead:
+                objective.follow(point + step)
             ahead = None
-            if curvature.concave and length < radius:
+            if whole:
+                # It will be good as a rule: compute the derivatives there at once.
                 ahead = objective.derivatives(point + step)
-            gain = (objective.value(point + step) if ahead is None else ahead[0]) - value
+                reached = max(reached, ahead[0])
+            gain = reached - value
             if gain > least:
                 moved = objective.follow(point + step)
                 break
+            if lead:
+                objective.restore()
             if stale:
                 # The comparison was with other nodes.
                 value, score, hessian = objective.derivatives(point)
                 stale = False
                 curvature = _curvature(score, hessian)
                 continue
-            if adaptive:
+            if adaptive and not lead:
                 close = 1e-3 * predicted / (1.0 + abs(value))
                 gain = objective.settled_value(point + step, close) - value
                 ahead = None
@@ -345,7 +366,7 @@ def maximise(
         expected = EXPECTED_ERROR + GROWTH_OF_ERROR * min(1.0, predicted)
         surprise = abs(gain - predicted) - expected * predicted
         unnoticed = max(UNNOTICED * abs(value), UNNOTICED_PER_UNIT * n_units)
-        if ahead is None or moved > STALE or (adaptive and surprise > unnoticed):
+        if ahead is None or moved > STALE or (adaptive and not lead and surprise > unnoticed):
             value, score, hessian = objective.derivatives(point)
             stale = False
         else:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -16,6 +18,12 @@ NEAR = 0.5
 """Scales by which nodes may miss where they belong while the parameters are still moving."""
 AT_REST = 1e-4
 """Last movement of nodes, in their scales, after which another would not be felt."""
+
+
+NARROW = 3.0
+"""Mean of 1 / scale after a move that may make it as much as ``adapt.LARGEST_SHRINKAGE``."""
+MANY_UNITS = 1_000
+"""Enough for a mean over units."""
 
 
 class LatentObjective:
@@ -72,6 +80,17 @@ class LatentObjective:
         outcome = self._move(point, self.placement, UNCHANGED, near)
         return outcome.movement if outcome.passes == 0 else np.inf
 
+    def begin(self, point: FloatArray) -> None:
+        """Move adaptive nodes well enough for a first step from ``point``.
+
+        It is rough itself, so one move will do, unless posteriors are so narrow that it stopped
+        on the way.
+        """
+        self.follow(point, np.inf)
+        levels = () if self.placement is None else self.placement.levels
+        if any(_narrowness(level.scale) > NARROW for level in levels):
+            self.follow(point)
+
     def _is_placed_at(self, point: FloatArray) -> bool:
         theta = self._reduction.full(point)
         return self._placed_at is not None and np.array_equal(self._placed_at, theta)
@@ -116,6 +135,20 @@ class LatentObjective:
         assert self.placement is not None
         self.placement, self._placed_at = rescaled(self.placement, factors), None
 
+    @property
+    def drift(self) -> float:
+        """About how far nodes move, in their scales, for each standard error of the parameters.
+
+        A change of the mean of n latent variables by its standard error moves them all by
+        1 / sqrt(n) of their standard deviation; where units tell much the nodes lie closer.
+        """
+        if self.placement is None or self._held:
+            return 0.0
+        return max(
+            _narrowness(level.scale) / math.sqrt(len(level.scale))
+            for level in self.placement.levels
+        )
+
     def hold(self) -> None:
         """Leave the nodes where they are: they do not settle."""
         self._held, self.at_rest, self.settled = True, True, False
@@ -133,3 +166,9 @@ class LatentObjective:
         if self.placement is not None:
             self._last = theta, self.placement, evaluation
         return evaluation.reduced(self._reduction)
+
+
+def _narrowness(scale: FloatArray) -> float:
+    """Mean of 1 / ``scale`` (units, n) of nodes over units, of the narrowest latent variable."""
+    some = scale[:: max(1, len(scale) // MANY_UNITS)]
+    return float((1.0 / some).mean(axis=0).max(initial=0.0))

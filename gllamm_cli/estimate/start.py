@@ -56,6 +56,7 @@ class FixedObjective:
     """Log likelihood of the one-level model in the free parameters."""
 
     at_rest = True
+    drift = 0.0
 
     def __init__(self, engine: Engine, reduction: Reduction) -> None:
         self._engine = engine
@@ -68,6 +69,9 @@ class FixedObjective:
     def settled_value(self, point: FloatArray, tolerance: float = 0.0) -> float:
         """Log likelihood; there are no nodes to move."""
         return self.value(point)
+
+    def begin(self, point: FloatArray) -> None:
+        """There are no nodes to move."""
 
     def follow(self, point: FloatArray, near: float = np.inf) -> float:
         """There are no nodes to move."""

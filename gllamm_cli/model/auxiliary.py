@@ -8,7 +8,7 @@ identity (log scale, thresholds), exp (increments of thresholds under
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import IntEnum
 from functools import cached_property
 
@@ -145,6 +145,16 @@ class OrdinalRows:
     design: FloatArray
     first_parameter: int
     increments: bool
+
+    def in_rows(self, kept: IndexArray, n_rows: int) -> OrdinalRows:
+        """Those of the rows ``kept`` of all ``n_rows``, numbered by their places there."""
+        place = np.full(n_rows, -1)
+        place[kept] = np.arange(len(kept))
+        rows = place[self.rows]
+        here = rows >= 0
+        return replace(
+            self, rows=rows[here], category=self.category[here], design=self.design[here]
+        )
 
 
 def threshold_predictor(

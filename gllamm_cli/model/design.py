@@ -323,28 +323,41 @@ class Design:
         """
         if order is None or (np.diff(order) == 1).all():
             return self._with_same_rows(levels=levels)
-        place = np.argsort(order)
+        return self.with_rows(order, levels)
+
+    def with_rows(
+        self,
+        rows: IndexArray,
+        levels: tuple[DesignLevel, ...],
+        units: IndexArray | slice = slice(None),
+    ) -> Design:
+        """Return some rows, in the order of ``rows``, with other levels.
+
+        ``units`` are the top-level units that they belong to. Rows of choice sets and composites
+        must stay together.
+        """
         composite = self.composite
         if composite is not None:
             composite = CompositeRows(
-                composite.part[order],
-                composite.portion[order],
-                take(composite.weight, order),
-                take(composite.total_weight, order),
+                composite.part[rows],
+                composite.portion[rows],
+                take(composite.weight, rows),
+                take(composite.total_weight, rows),
             )
         return replace(
             self,
-            kind=take(self.kind, order),
-            positions=self.rows[order],
-            y=self.y[order],
-            denominator=take(self.denominator, order),
-            offset=take(self.offset, order),
-            row_weight=take(self.row_weight, order),
-            total_weight=take(self.total_weight, order),
-            frequency=take(self.frequency, order),
-            variables={name: values[order] for name, values in self.variables.items()},
-            entry_start=self.entries_of(order),
-            ordinal=tuple(replace(rows, rows=place[rows.rows]) for rows in self.ordinal),
+            kind=take(self.kind, rows),
+            positions=rows if self.positions is None else self.positions[rows],
+            y=self.y[rows],
+            denominator=take(self.denominator, rows),
+            offset=take(self.offset, rows),
+            row_weight=take(self.row_weight, rows),
+            total_weight=take(self.total_weight, rows),
+            frequency=take(self.frequency, rows),
+            variables={name: values[rows] for name, values in self.variables.items()},
+            entry_start=self.entries_of(rows),
+            ordinal=tuple(response.in_rows(rows, self.n_rows) for response in self.ordinal),
+            cluster=None if self.cluster is None else self.cluster[units],
             composite=composite,
             levels=levels,
         )

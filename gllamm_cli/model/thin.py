@@ -1,4 +1,4 @@
-"""A part of a design: some top-level units with all that belongs to them."""
+"""A part of a design: some of its top-level units, or some rows of each unit."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from gllamm_cli.model.auxiliary import OrdinalRows
 from gllamm_cli.model.design import Design, DesignLevel
 from gllamm_cli.model.uniform import take
 
@@ -27,8 +26,8 @@ def without_period(n: int, step: int) -> IndexArray:
     return found[found < n]
 
 
-def thinned(design: Design, step: int) -> Design:
-    """Return one of each ``step`` top-level units of a design.
+def some_units(design: Design, step: int) -> Design:
+    """Return one of each ``step`` top-level units of a design, with all that belongs to them.
 
     ``n_units`` stay those of the whole design.
     """
@@ -41,32 +40,22 @@ def thinned(design: Design, step: int) -> Design:
         parent = np.repeat(np.arange(len(kept)), size)
         # All units of the level below in those that are kept.
         kept = np.repeat(level.first[kept] - levels[0].first[:-1], size) + np.arange(len(parent))
-    composite = design.composite
-    if composite is not None:
-        composite = replace(
-            composite,
-            part=composite.part[kept],
-            portion=composite.portion[kept],
-            weight=take(composite.weight, kept),
-            total_weight=take(composite.total_weight, kept),
-        )
-    return replace(
-        design,
-        kind=take(design.kind, kept),
-        positions=kept if design.positions is None else design.positions[kept],
-        y=design.y[kept],
-        denominator=take(design.denominator, kept),
-        offset=take(design.offset, kept),
-        row_weight=take(design.row_weight, kept),
-        total_weight=take(design.total_weight, kept),
-        frequency=take(design.frequency, kept),
-        variables={name: x[kept] for name, x in design.variables.items()},
-        levels=tuple(levels),
-        entry_start=design.entries_of(kept),
-        ordinal=tuple(_part_of_response(rows, kept) for rows in design.ordinal),
-        cluster=None if design.cluster is None else design.cluster[top],
-        composite=composite,
-    )
+    return design.with_rows(kept, tuple(levels), top)
+
+
+def some_rows(design: Design, step: int) -> Design:
+    """Return about one of each ``step`` rows of a design, and at least one of each unit.
+
+    Every row must stand alone.
+    """
+    lowest, *higher = design.levels
+    kept = without_period(design.n_rows, step)
+    first = np.searchsorted(kept, lowest.first)
+    lost = lowest.first[:-1][first[1:] == first[:-1]]
+    if len(lost):
+        kept = np.sort(np.concatenate([kept, lost]))
+        first = np.searchsorted(kept, lowest.first)
+    return design.with_rows(kept, (replace(lowest, first=first), *higher))
 
 
 def _starts(sizes: IndexArray) -> IndexArray:
@@ -85,15 +74,4 @@ def _part_of_level(level: DesignLevel, kept: IndexArray, parent: IndexArray) -> 
         total_weight=take(level.total_weight, kept),
         frequency=take(level.frequency, kept),
         class_design=covariates,
-    )
-
-
-def _part_of_response(response: OrdinalRows, kept: IndexArray) -> OrdinalRows:
-    place = np.searchsorted(kept, response.rows)
-    here = kept[np.minimum(place, len(kept) - 1)] == response.rows
-    return replace(
-        response,
-        rows=place[here].astype(np.int64),
-        category=response.category[here],
-        design=response.design[here],
     )

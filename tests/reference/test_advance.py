@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pandas as pd
 import pytest
 from test_collapse import FRAME, resolved
 
@@ -13,7 +14,7 @@ from gllamm_cli.fit.estimator import fit_model
 from gllamm_cli.model.assemble import build_design
 from gllamm_cli.model.constraints import build_reduction
 from gllamm_cli.model.parameters import build_parameters
-from gllamm_cli.model.thin import thinned, without_period
+from gllamm_cli.model.thin import some_rows, some_units, without_period
 
 RANDOM = np.random.default_rng(8)
 DATA = FRAME.assign(z=RANDOM.normal(size=len(FRAME)), u=RANDOM.normal(size=len(FRAME)))
@@ -91,16 +92,7 @@ def test_the_maximum_is_the_same(text, eager, monkeypatch):
     np.testing.assert_allclose(np.sqrt(np.diag(found.covariance)), errors, rtol=2e-5)
 
 
-@pytest.mark.parametrize("text", THINNED)
-def test_a_part_of_a_design_is_the_design_of_a_part(text):
-    """One of three top-level units, against a design built from their rows alone."""
-    whole = prepared(text)[1]
-    part = thinned(whole, 3)
-    top = "top" if "top" in text else "id"
-    units = np.sort(DATA[top].unique())
-    units = units[without_period(len(units), 3)]
-    asked, data = resolved(text, DATA[DATA[top].isin(units)].reset_index(drop=True))
-    alone = build_design(asked.spec, data)[0]
+def assert_same_design(part, alone):
     for name in ("kind", "y", "denominator", "offset", "row_weight", "total_weight", "frequency",
                  "entry_start"):  # fmt: skip
         np.testing.assert_array_equal(getattr(part, name), getattr(alone, name), err_msg=name)
@@ -114,6 +106,19 @@ def test_a_part_of_a_design_is_the_design_of_a_part(text):
         for name in ("rows", "category", "design"):
             np.testing.assert_array_equal(getattr(one, name), getattr(other, name), err_msg=name)
     np.testing.assert_array_equal(part.cluster, alone.cluster)
+
+
+@pytest.mark.parametrize("text", THINNED)
+def test_a_part_of_a_design_is_the_design_of_a_part(text):
+    """One of three top-level units, against a design built from their rows alone."""
+    whole = prepared(text)[1]
+    part = some_units(whole, 3)
+    top = "top" if "top" in text else "id"
+    units = np.sort(DATA[top].unique())
+    units = units[without_period(len(units), 3)]
+    asked, data = resolved(text, DATA[DATA[top].isin(units)].reset_index(drop=True))
+    alone = build_design(asked.spec, data)[0]
+    assert_same_design(part, alone)
 
 
 def test_few_clusters_masses_and_ordinary_quadrature_start_as_a_whole(eager, monkeypatch):
@@ -137,6 +142,68 @@ def test_a_part_that_does_not_determine_a_parameter_is_no_start(eager):
     reduction = build_reduction((), parameters.names)
     assert advanced_start(ByQuadrature(spec, parameters, reduction, 1), design) is None
     assert fit_model(asked, data).converged
+
+
+def large_clusters():
+    """A few clusters in regions, of unequal sizes; the posteriors of large ones are narrow."""
+    random = np.random.default_rng(21)
+    cluster = np.repeat(np.arange(36), random.integers(30, 400, size=36))
+    n = len(cluster)
+    data = pd.DataFrame({"id": cluster + 1.0, "region": cluster % 9 + 1.0})
+    data["x"], data["one"] = random.normal(size=n), 1.0
+    data["wt1"] = random.integers(1, 3, size=n)
+    effects = random.normal(size=(36, 2))[cluster]
+    eta = effects[:, 0] + (0.5 + 0.5 * effects[:, 1]) * data["x"] + cluster % 9 / 5.0
+    data["b"] = (random.logistic(size=n) < eta) * 1.0
+    data["o"] = 1.0 + np.digitize(eta + random.logistic(size=n), [-1.0, 0.5, 2.0])
+    data["n"] = random.poisson(np.exp(0.5 * eta))
+    data["p"] = random.gamma(2.0, np.exp(0.5 * eta))
+    return data
+
+
+LARGE_CLUSTERS = large_clusters()
+FITTED_BY_ROWS = [
+    "b x, i(id) family(binom) link(logit) adapt",
+    "b x, i(id) nrf(2) eqs(c s) family(binom) link(probit) adapt",
+    "b x, i(id region) family(binom) link(cll) adapt",
+    "o x, i(id) link(ologit) weight(wt) adapt",
+    "n x, i(id) family(poisson) link(log) adapt",
+    "p x, i(id) family(gamma) link(log) adapt",
+]
+
+
+@pytest.mark.parametrize("text", FITTED_BY_ROWS)
+def test_few_large_clusters_start_from_some_of_their_rows(text, monkeypatch):
+    monkeypatch.setattr(advance, "FEWEST_ROWS", 1_000)
+    monkeypatch.setattr(advance, "ROWS_PER_UNIT", 20)
+    parts = []
+
+    def watched(*arguments):
+        parts.append(some_rows(*arguments))
+        return parts[-1]
+
+    monkeypatch.setattr(advance, "some_rows", watched)
+    data = LARGE_CLUSTERS
+    asked, dataset = resolved(text, data)
+    found = fit_model(asked, dataset)
+    assert len(parts) == 1 and len(parts[0].y) < len(data) / 4
+    plain = fit_model(asked, dataset, shortcuts=False)
+    assert len(parts) == 1
+    assert found.converged and plain.converged
+    errors = np.sqrt(np.diag(plain.covariance))
+    assert found.log_likelihood == pytest.approx(plain.log_likelihood, abs=1e-6)
+    assert (np.abs(found.estimates - plain.estimates) < 2e-5 * errors).all()
+    np.testing.assert_allclose(np.sqrt(np.diag(found.covariance)), errors, rtol=2e-5)
+
+
+@pytest.mark.parametrize("text", [*FITTED, THINNED[9], THINNED[12]])
+def test_some_rows_of_a_design_are_the_design_of_some_rows(text):
+    """No unit loses all of its rows."""
+    whole = prepared(text)[1]
+    part = some_rows(whole, 7)
+    assert all((np.diff(level.first) > 0).all() for level in part.levels)
+    asked, data = resolved(text, DATA.iloc[part.rows].reset_index(drop=True))
+    assert_same_design(part, build_design(asked.spec, data)[0])
 
 
 @pytest.mark.parametrize(("n", "step"), [(1, 1), (5, 7), (240, 4), (10_000, 64), (99, 10)])

@@ -17,7 +17,7 @@ from gllamm_cli.fit import estimator
 from gllamm_cli.fit.estimator import fit_model
 from gllamm_cli.model.assemble import build_design
 from gllamm_cli.model.collapse import collapsed
-from gllamm_cli.model.thin import thinned
+from gllamm_cli.model.thin import some_units
 from gllamm_cli.model.uniform import is_uniform
 
 ROWS = {"kind", "denominator", "offset", "row_weight", "total_weight", "frequency"}
@@ -81,7 +81,7 @@ def test_constant_arrays_are_uniform(text, wanted):
     design, _ = built(text, DATA)
     one_level = design.without_latent_variables()
     shuffled = design.with_levels(design.levels, np.arange(design.n_rows)[::-1])
-    for found in (design, thinned(design, 3), one_level, shuffled):
+    for found in (design, some_units(design, 3), one_level, shuffled):
         assert uniform_arrays(found, (*ROWS, "constant")) == wanted
         for level in found.levels:
             assert uniform_arrays(level, UNITS) == UNITS

@@ -1,134 +1,84 @@
 # cython: language_level=3, cdivision=True
 """Ordinal responses and choice sets."""
 
-from libc.math cimport INFINITY, exp, expm1, isfinite, log, log1p
+from libc.math cimport INFINITY, exp, log
 
-from block cimport Block, CLIP, HALF_LOG_2PI, IMPOSSIBLE, LOGIT, PROBIT
-from links cimport Triple, clipped, log_probability
+from block cimport Block
 from model cimport LOG_SCALE, LOWER, UPPER
-
-cdef struct Interval:
-    # ln(F(u) - F(w)) and its derivatives.
-    double value
-    double u
-    double w
-    double uu
-    double uw
-    double ww
-
-
-cdef inline double log_one_minus_exp(double x) noexcept nogil:
-    """ln(1 - exp(-x)) for x > 0 (Maechler 2012)."""
-    return log(-expm1(-x)) if x < 0.6931471805599453 else log1p(-exp(-x))
-
-
-cdef inline double log_slope(int link, double x) noexcept nogil:
-    """ln F'(x) for probit and complementary log-log."""
-    if link == PROBIT:
-        return -0.5 * x * x - HALF_LOG_2PI
-    return x - exp(clipped(x))
-
-
-cdef inline double slope_of_log_slope(int link, double x) noexcept nogil:
-    return -x if link == PROBIT else 1.0 - exp(clipped(x))
-
-
-cdef inline Interval log_interval(int link, double u, double w) noexcept nogil:
-    """ln(F(u) - F(w)), u > w; u may be +infinity and w -infinity."""
-    cdef Interval out
-    cdef Triple one
-    cdef double upper, lower, h, hh, total
-    out.u = 0.0
-    out.w = 0.0
-    out.uu = 0.0
-    out.uw = 0.0
-    out.ww = 0.0
-    if w == -INFINITY and u == INFINITY:
-        out.value = 0.0
-    elif w == -INFINITY:
-        one = log_probability(link, True, u)
-        out.value = one.value
-        out.u = one.first
-        out.uu = one.second
-    elif u == INFINITY:
-        one = log_probability(link, False, w)
-        out.value = one.value
-        out.w = one.first
-        out.ww = one.second
-    elif u <= w:
-        # Thresholds in the wrong order: no probability is left for the category.
-        out.value = IMPOSSIBLE
-    elif link == LOGIT:
-        # F(u) - F(w) = F(u) (1 - F(w)) (1 - exp(w - u))
-        one = log_probability(LOGIT, True, u)
-        out.value = one.value + log_one_minus_exp(u - w)
-        h = 1.0 / expm1(u - w) if u - w < CLIP else 0.0
-        hh = h * (1.0 + h)
-        out.u = one.first + h
-        out.uu = one.second - hh
-        one = log_probability(LOGIT, False, w)
-        out.value += one.value
-        out.w = one.first - h
-        out.ww = one.second - hh
-        out.uw = hh
-    else:
-        # The difference of the two smaller tails.
-        upper = log_probability(link, True, u).value
-        lower = log_probability(link, True, w).value
-        if lower > -0.6931471805599453:
-            upper = log_probability(link, False, w).value
-            lower = log_probability(link, False, u).value
-        total = upper + log_one_minus_exp(upper - lower) if upper > lower else -INFINITY
-        if not isfinite(total):
-            out.value = IMPOSSIBLE
-            return out
-        out.value = total
-        out.u = exp(log_slope(link, u) - total)
-        out.w = -exp(log_slope(link, w) - total)
-        out.uu = out.u * (slope_of_log_slope(link, u) - out.u)
-        out.ww = out.w * (slope_of_log_slope(link, w) - out.w)
-        out.uw = -out.u * out.w
-    return out
-
+from tails cimport PIECE, Intervals, log_intervals
 
 cdef inline void ordinal(Block *b, int link, bint derivatives) noexcept nogil:
     # P(category) = F(u) - F(w), u = (nu - lower) s, w = (nu - upper) s, s = exp(-zeta).
-    cdef Py_ssize_t i, q, t
-    cdef double s, u, w, du, dw, lower, upper
-    cdef Interval p
+    cdef Py_ssize_t i, q, t, n, R = b.n_nodes
+    cdef double s, lower, upper
+    cdef Intervals p
     for i in range(b.n_rows):
         s = exp(-b.aux[LOG_SCALE][i]) if b.aux[LOG_SCALE] != NULL else 1.0
         lower = b.aux[LOWER][i]
         upper = b.aux[UPPER][i]
-        for q in range(b.n_nodes):
-            t = i * b.n_nodes + q
-            u = (b.nu[t] - lower) * s
-            w = (b.nu[t] - upper) * s
-            p = log_interval(link, u, w)
-            b.f[t] = p.value
-            if not derivatives:
-                continue
-            if lower == -INFINITY:
-                u = 0.0
-            if upper == INFINITY:
-                w = 0.0
-            b.f1[t] = s * (p.u + p.w)
-            b.f2[t] = s * s * (p.uu + 2.0 * p.uw + p.ww)
-            b.fa[LOWER][t] = -s * p.u
-            b.fa[UPPER][t] = -s * p.w
-            b.fna[LOWER][t] = -s * s * (p.uu + p.uw)
-            b.fna[UPPER][t] = -s * s * (p.uw + p.ww)
-            b.faa[2][t] = s * s * p.uu
-            b.faa[4][t] = s * s * p.uw
-            b.faa[5][t] = s * s * p.ww
-            if b.aux[LOG_SCALE] != NULL:
-                du = p.u + u * p.uu + w * p.uw
-                dw = p.w + w * p.ww + u * p.uw
-                b.fa[LOG_SCALE][t] = -(u * p.u + w * p.w)
-                b.fna[LOG_SCALE][t] = -s * (du + dw)
-                b.faa[0][t] = u * du + w * dw
-                b.faa[1][t] = s * du
-                b.faa[3][t] = s * dw
+        t = i * R
+        while t < (i + 1) * R:
+            n = min((i + 1) * R - t, <Py_ssize_t>PIECE)
+            log_intervals(&p, link, b.nu + t, lower, upper, s, n, derivatives)
+            for q in range(n):
+                b.f[t + q] = p.value[q]
+            if derivatives:
+                of_predictors(b, t, &p, s, n)
+                if b.aux[LOG_SCALE] != NULL:
+                    of_scale(b, t, &p, lower, upper, s, n)
+            t += n
+
+
+cdef inline void of_predictors(
+    Block *b, Py_ssize_t t, const Intervals *p, double s, Py_ssize_t n
+) noexcept nogil:
+    """Derivatives in nu and the thresholds at n nodes from t from those in u and w.
+
+    One loop for each kind of derivative: the compiler has to see that arrays do not overlap.
+    """
+    cdef Py_ssize_t q
+    cdef double *x = b.f1 + t
+    cdef double *y = b.f2 + t
+    cdef double *z = b.faa[5] + t
+    cdef double ss = s * s
+    for q in range(n):
+        x[q] = s * (p.u[q] + p.w[q])
+        y[q] = ss * (p.uu[q] + 2.0 * p.uw[q] + p.ww[q])
+    x = b.fa[LOWER] + t
+    y = b.fa[UPPER] + t
+    for q in range(n):
+        x[q] = -s * p.u[q]
+        y[q] = -s * p.w[q]
+    x = b.fna[LOWER] + t
+    y = b.fna[UPPER] + t
+    for q in range(n):
+        x[q] = -ss * (p.uu[q] + p.uw[q])
+        y[q] = -ss * (p.uw[q] + p.ww[q])
+    x = b.faa[2] + t
+    y = b.faa[4] + t
+    for q in range(n):
+        x[q] = ss * p.uu[q]
+        y[q] = ss * p.uw[q]
+        z[q] = ss * p.ww[q]
+
+
+cdef inline void of_scale(
+    Block *b, Py_ssize_t t, const Intervals *p, double lower, double upper, double s, Py_ssize_t n
+) noexcept nogil:
+    """Derivatives in the log scale zeta: du/dzeta = -u."""
+    cdef Py_ssize_t q
+    cdef double u, w, du, dw
+    for q in range(n):
+        # Derivatives in thresholds that are infinite are zero.
+        u = 0.0 if lower == -INFINITY else s * (b.nu[t + q] - lower)
+        w = 0.0 if upper == INFINITY else s * (b.nu[t + q] - upper)
+        du = p.u[q] + u * p.uu[q] + w * p.uw[q]
+        dw = p.w[q] + w * p.ww[q] + u * p.uw[q]
+        b.fa[LOG_SCALE][t + q] = -(u * p.u[q] + w * p.w[q])
+        b.fna[LOG_SCALE][t + q] = -s * (du + dw)
+        b.faa[0][t + q] = u * du + w * dw
+        b.faa[1][t + q] = s * du
+        b.faa[3][t + q] = s * dw
 
 
 cdef inline void nominal(Block *b, bint scaled, bint derivatives) noexcept nogil:

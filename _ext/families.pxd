@@ -2,16 +2,17 @@
 """Families: log densities of rows and their derivatives in the predictors.
 
 The pairs of family and link in daily use have loops of their own, written so
-that the compiler calls vector exp and log; every other pair goes through the
-scalar functions of ``links``.
+that the compiler calls vector exp and log, as are those of ``tails``; every
+other pair goes through the scalar functions of ``links``.
 """
 
 from libc.math cimport exp, fabs, log
 
-from block cimport Block, CLIP, HALF_LOG_2PI, IMPOSSIBLE, LEAST_GAMMA_MEAN, PROBIT
-from links cimport Triple, log_of, log_probability, mean
+from block cimport Block, CLIP, HALF_LOG_2PI, IMPOSSIBLE, LEAST_GAMMA_MEAN
+from links cimport Triple, log_of, mean
 from model cimport LOG_SCALE
 from strided cimport element
+from tails cimport add_log_probabilities, add_normal
 
 cdef inline void gaussian_identity(Block *b, bint derivatives) noexcept nogil:
     cdef Py_ssize_t i, q, t, R = b.n_nodes
@@ -81,32 +82,26 @@ cdef inline void poisson_log(Block *b, bint derivatives) noexcept nogil:
 
 
 cdef inline void binomial_any(Block *b, int link, bint derivatives) noexcept nogil:
-    cdef Py_ssize_t i, q, t
-    cdef double successes, failures, c
-    cdef Triple p, f
+    cdef Py_ssize_t i, q, t, R = b.n_nodes
+    cdef double failures, c
     for i in range(b.n_rows):
-        successes = b.y[i]
         failures = element(b.denominator, i) - b.y[i]
         c = element(b.constant, i)
-        for q in range(b.n_nodes):
-            t = i * b.n_nodes + q
-            f.value = c
-            f.first = 0.0
-            f.second = 0.0
-            if successes > 0.0:
-                p = log_probability(link, True, b.nu[t])
-                f.value += successes * p.value
-                f.first += successes * p.first
-                f.second += successes * p.second
-            if failures > 0.0:
-                p = log_probability(link, False, b.nu[t])
-                f.value += failures * p.value
-                f.first += failures * p.first
-                f.second += failures * p.second
-            b.f[t] = f.value
-            if derivatives:
-                b.f1[t] = f.first
-                b.f2[t] = f.second
+        t = i * R
+        for q in range(R):
+            b.f[t + q] = c
+        if derivatives:
+            for q in range(R):
+                b.f1[t + q] = 0.0
+                b.f2[t + q] = 0.0
+        if b.y[i] > 0.0:
+            add_log_probabilities(
+                link, True, b.y[i], b.nu + t, R, derivatives, b.f + t, b.f1 + t, b.f2 + t
+            )
+        if failures > 0.0:
+            add_log_probabilities(
+                link, False, failures, b.nu + t, R, derivatives, b.f + t, b.f1 + t, b.f2 + t
+            )
 
 
 cdef inline void poisson_any(Block *b, int link, bint derivatives) noexcept nogil:
@@ -219,35 +214,27 @@ cdef inline void gamma_any(Block *b, int link, bint derivatives) noexcept nogil:
                 b.faa[0][t] = 4.0 * k * (fk + k * fkk)
 
 cdef inline void binomial_scaled_probit(Block *b, bint derivatives) noexcept nogil:
-    # Mean Phi(nu / s1): with u = nu exp(-zeta), du/dnu = s, du/dzeta = -u.
-    cdef Py_ssize_t i, q, t
-    cdef double s, u, successes, failures, c
-    cdef Triple p, f
+    # Mean Phi(nu / s1): with u = nu exp(-zeta), du/dzeta = -u.
+    cdef Py_ssize_t i, q, t, R = b.n_nodes
+    cdef double s, failures, c, nu
     for i in range(b.n_rows):
         s = exp(-b.aux[LOG_SCALE][i])
-        successes = b.y[i]
         failures = element(b.denominator, i) - b.y[i]
         c = element(b.constant, i)
-        for q in range(b.n_nodes):
-            t = i * b.n_nodes + q
-            u = s * b.nu[t]
-            f.value = c
-            f.first = 0.0
-            f.second = 0.0
-            if successes > 0.0:
-                p = log_probability(PROBIT, True, u)
-                f.value += successes * p.value
-                f.first += successes * p.first
-                f.second += successes * p.second
-            if failures > 0.0:
-                p = log_probability(PROBIT, False, u)
-                f.value += failures * p.value
-                f.first += failures * p.first
-                f.second += failures * p.second
-            b.f[t] = f.value
-            if derivatives:
-                b.f1[t] = s * f.first
-                b.f2[t] = s * s * f.second
-                b.fa[LOG_SCALE][t] = -u * f.first
-                b.fna[LOG_SCALE][t] = -s * (f.first + u * f.second)
-                b.faa[0][t] = u * (f.first + u * f.second)
+        t = i * R
+        for q in range(R):
+            b.f[t + q] = c
+        if derivatives:
+            for q in range(R):
+                b.f1[t + q] = 0.0
+                b.f2[t + q] = 0.0
+        if b.y[i] > 0.0:
+            add_normal(b.f + t, b.f1 + t, b.f2 + t, b.nu + t, s, b.y[i], R, derivatives)
+        if failures > 0.0:
+            add_normal(b.f + t, b.f1 + t, b.f2 + t, b.nu + t, -s, failures, R, derivatives)
+        if derivatives:
+            for q in range(R):
+                nu = b.nu[t + q]
+                b.fa[LOG_SCALE][t + q] = -nu * b.f1[t + q]
+                b.fna[LOG_SCALE][t + q] = -(b.f1[t + q] + nu * b.f2[t + q])
+                b.faa[0][t + q] = nu * (b.f1[t + q] + nu * b.f2[t + q])

@@ -1,20 +1,19 @@
 # cython: language_level=3, cdivision=True
-"""Links: the mean as a function of the linear predictor, and logarithms of probabilities.
+"""Links: the mean as a function of the linear predictor.
 
 A new link is added here: in ``mean`` and, if its means are probabilities and
-its tails need care, in ``log_probability``.
+its tails need care, in ``tails.add_log_probabilities``.
 
 Numerics
 --------
-Probabilities are handled as ln(mu) and ln(1 - mu), safe in both tails. A
-linear predictor that implies an impossible mean (a probability outside (0, 1),
+A linear predictor that implies an impossible mean (a probability outside (0, 1),
 a negative Poisson mean) gives f = IMPOSSIBLE with zero derivatives, so that a
 remote quadrature node cannot make the integral undefined. Predictors are
 clipped to +-CLIP before exponentiating: beyond it every density is zero for
 all purposes, and products of derivatives stay finite.
 """
 
-from libc.math cimport M_SQRT1_2, erfc, exp, expm1, fabs, log, log1p
+from libc.math cimport M_SQRT1_2, erfc, exp, expm1, fabs, log
 
 from block cimport (
     CLIP, COMPLEMENTARY_LOG_LOG, HALF_LOG_2PI, IDENTITY, IMPOSSIBLE, LOG, LOGIT, LOG_LOG, PROBIT,
@@ -30,39 +29,6 @@ cdef struct Triple:
 
 cdef inline double clipped(double nu) noexcept nogil:
     return CLIP if nu > CLIP else (-CLIP if nu < -CLIP else nu)
-
-
-cdef inline Triple log_normal_cdf(double x) noexcept nogil:
-    """ln Phi(x); the first derivative is the inverse Mills ratio phi/Phi."""
-    cdef Triple out
-    cdef double u, tail
-    if x > -37.0:
-        if x > 0.0:
-            out.value = log1p(-0.5 * erfc(x * M_SQRT1_2))
-        else:
-            out.value = log(0.5 * erfc(-x * M_SQRT1_2))
-        out.first = exp(-0.5 * x * x - HALF_LOG_2PI - out.value)
-    else:
-        # Asymptotic expansion of the Mills ratio (Abramowitz and Stegun 26.2.12).
-        u = 1.0 / (x * x)
-        tail = 1.0 - u * (1.0 - 3.0 * u * (1.0 - 5.0 * u * (1.0 - 7.0 * u)))
-        out.value = -0.5 * x * x - HALF_LOG_2PI - log(-x) + log(tail)
-        out.first = -x / tail
-    out.second = -out.first * (out.first + x)
-    return out
-
-
-cdef inline Triple log_event_cloglog(double nu) noexcept nogil:
-    """ln(1 - exp(-t)), t = exp(nu)."""
-    cdef Triple out
-    cdef double t = exp(clipped(nu))
-    cdef double p = -expm1(-t)
-    cdef double ratio = t / p if p > 0.0 else 1.0
-    cdef double g = ratio * exp(-t)
-    out.value = log(p) if p > 0.0 else clipped(nu)
-    out.first = g
-    out.second = g * (1.0 - ratio)
-    return out
 
 
 cdef inline Triple minus_exp(double nu) noexcept nogil:
@@ -124,35 +90,4 @@ cdef inline Triple log_of(double value, double first, double second) noexcept no
         out.value = IMPOSSIBLE
         out.first = 0.0
         out.second = 0.0
-    return out
-
-
-cdef inline Triple log_probability(int link, bint event, double nu) noexcept nogil:
-    """ln(mu) for ``event`` and ln(1 - mu) otherwise, safe in the tails."""
-    cdef Triple out
-    cdef Triple m
-    cdef double e
-    if link == LOGIT:
-        if not event:
-            nu = -nu
-        e = exp(-fabs(nu))
-        out.value = (nu if nu < 0.0 else 0.0) - log1p(e)
-        out.first = (e if nu >= 0.0 else 1.0) / (1.0 + e)
-        out.second = -e / ((1.0 + e) * (1.0 + e))
-        if not event:
-            out.first = -out.first
-    elif link == PROBIT:
-        out = log_normal_cdf(nu if event else -nu)
-        if not event:
-            out.first = -out.first
-    elif link == COMPLEMENTARY_LOG_LOG:
-        out = log_event_cloglog(nu) if event else minus_exp(nu)
-    elif link == LOG_LOG:
-        out = minus_exp(nu) if event else log_event_cloglog(nu)
-    else:
-        m = mean(link, nu)
-        if event:
-            out = log_of(m.value, m.first, m.second)
-        else:
-            out = log_of(1.0 - m.value, -m.first, -m.second)
     return out

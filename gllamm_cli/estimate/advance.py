@@ -28,6 +28,7 @@ from gllamm_cli.model.factorise import factorise
 from gllamm_cli.model.parameters import Parameters
 from gllamm_cli.model.spec import ModelSpec
 from gllamm_cli.model.thin import some_rows, some_units
+from gllamm_cli.model.uniform import total
 
 FloatArray = NDArray[np.float64]
 
@@ -39,6 +40,8 @@ FEWEST_ROWS = 5_000
 ROWS_PER_PARAMETER = 100
 ROWS_PER_UNIT = 25
 """Rows that a part of the rows leaves of a lowest unit, on average, at least."""
+MOST_FREQUENT = 2.0
+"""Mean frequency weight of rows up to which some of them tell as much as their number says."""
 FEWEST_LOWEST_UNITS = 2_500
 """Of a linear model: sums over their rows are all that an evaluation sees."""
 SMALLEST_STEP, SMALLEST_LINEAR_STEP = 4, 16
@@ -100,6 +103,8 @@ class ByQuadrature(Method):
         found = Method.part_of(self, design)
         if found is not None or design.entry_start is not None:
             return found
+        if total(design.frequency) > MOST_FREQUENT * design.n_rows:
+            return None
         fewest = max(
             ROWS_PER_PARAMETER * self.parameters.n, ROWS_PER_UNIT * design.levels[0].n_units
         )

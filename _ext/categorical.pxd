@@ -84,57 +84,100 @@ cdef inline void of_scale(
 cdef inline void nominal(Block *b, bint scaled, bint derivatives) noexcept nogil:
     # Choice sets: y is 1 in the chosen row, 0 in the others. The log density of
     # the set stands in its last row; scaled predictors are nu exp(-zeta).
-    cdef Py_ssize_t first = 0, end, i, j, q, chosen, t, e, R = b.n_nodes
-    cdef double s, largest, total, p, u, mean_u, mean_uu, x
+    cdef Py_ssize_t first = 0, end, at
     while first < b.n_rows:
         end = first + 1
         while end < b.n_rows and b.entry_start[end + 1] - b.entry_start[end] > 1:
             end += 1
-        chosen = first
-        for i in range(first, end):
-            if b.y[i] > 0.0:
-                chosen = i
-        s = exp(-b.aux[LOG_SCALE][first]) if scaled else 1.0
-        for q in range(R):
-            largest = -INFINITY
-            for i in range(first, end):
-                u = s * b.nu[i * R + q]
-                if u > largest:
-                    largest = u
-            total = 0.0
-            for i in range(first, end):
-                total += exp(s * b.nu[i * R + q] - largest)
-            for i in range(first, end):
-                b.f[i * R + q] = 0.0
-            b.f[(end - 1) * R + q] = s * b.nu[chosen * R + q] - largest - log(total)
-            if not derivatives:
-                continue
-            mean_u = 0.0
-            mean_uu = 0.0
-            for i in range(first, end):
-                u = s * b.nu[i * R + q]
-                p = exp(u - largest) / total
-                b.f1[i * R + q] = p
-                mean_u += p * u
-                mean_uu += p * u * u
-            for i in range(first, end):
-                t = i * R + q
-                p = b.f1[t]
-                u = s * b.nu[t]
-                for j in range(first, i + 1):
-                    e = b.entry_start[i] - b.entry_start[0] + j - first
-                    x = p * b.f1[j * R + q]
-                    b.f2[e * R + q] = s * s * (x - p if j == i else x)
-                if scaled:
-                    b.fna[LOG_SCALE][t] = -s * ((1.0 if i == chosen else 0.0) - p)
-                    b.fna[LOG_SCALE][t] += s * p * (u - mean_u)
-                    b.fa[LOG_SCALE][t] = 0.0
-                    b.faa[0][t] = 0.0
-            if scaled:
-                t = (end - 1) * R + q
-                b.fa[LOG_SCALE][t] = mean_u - s * b.nu[chosen * R + q]
-                b.faa[0][t] = -b.fa[LOG_SCALE][t] - (mean_uu - mean_u * mean_u)
-            for i in range(first, end):
-                t = i * R + q
-                b.f1[t] = s * ((1.0 if i == chosen else 0.0) - b.f1[t])
+        at = 0
+        while at < b.n_nodes:
+            choice_set(
+                b, first, end, at, min(b.n_nodes - at, <Py_ssize_t>PIECE), scaled, derivatives
+            )
+            at += PIECE
         first = end
+
+
+cdef inline void choice_set(
+    Block *b, Py_ssize_t first, Py_ssize_t end, Py_ssize_t at, Py_ssize_t n, bint scaled,
+    bint derivatives,
+) noexcept nogil:
+    """Rows first..end at n nodes from ``at``."""
+    cdef Py_ssize_t R = b.n_nodes, chosen = first, i, j, q, e
+    cdef double top[PIECE]
+    cdef double total[PIECE]
+    cdef double mean[PIECE]
+    cdef double mean_square[PIECE]
+    cdef double s = exp(-b.aux[LOG_SCALE][first]) if scaled else 1.0, is_chosen, p, u, x
+    cdef const double *nu
+    cdef double *f = b.f + (end - 1) * R + at
+    cdef double *pi
+    cdef double *pj
+    cdef double *out
+    for q in range(n):
+        top[q] = -INFINITY
+        total[q] = mean[q] = mean_square[q] = 0.0
+    for i in range(first, end):
+        if b.y[i] > 0.0:
+            chosen = i
+        nu = b.nu + i * R + at
+        for q in range(n):
+            u = s * nu[q]
+            top[q] = u if u > top[q] else top[q]
+    for i in range(first, end):
+        nu = b.nu + i * R + at
+        pi = b.f1 + i * R + at
+        out = b.f + i * R + at
+        for q in range(n):
+            x = exp(s * nu[q] - top[q])
+            pi[q] = x
+            total[q] += x
+        for q in range(n):
+            out[q] = 0.0
+    nu = b.nu + chosen * R + at
+    for q in range(n):
+        f[q] = s * nu[q] - top[q] - log(total[q])
+    if not derivatives:
+        return
+    for q in range(n):
+        total[q] = 1.0 / total[q]
+    for i in range(first, end):
+        nu = b.nu + i * R + at
+        pi = b.f1 + i * R + at
+        for q in range(n):
+            p = pi[q] * total[q]
+            u = s * nu[q]
+            pi[q] = p
+            mean[q] += p * u
+            mean_square[q] += p * u * u
+        e = b.entry_start[i] - b.entry_start[0] - first
+        for j in range(first, i):
+            pj = b.f1 + j * R + at
+            out = b.f2 + (e + j) * R + at
+            for q in range(n):
+                out[q] = s * s * pi[q] * pj[q]
+        out = b.f2 + (e + i) * R + at
+        for q in range(n):
+            out[q] = s * s * pi[q] * (pi[q] - 1.0)
+    for i in range(first, end):
+        is_chosen = 1.0 if i == chosen else 0.0
+        pi = b.f1 + i * R + at
+        if scaled:
+            nu = b.nu + i * R + at
+            out = b.fna[LOG_SCALE] + i * R + at
+            for q in range(n):
+                out[q] = s * (pi[q] * (1.0 + s * nu[q] - mean[q]) - is_chosen)
+            out = b.fa[LOG_SCALE] + i * R + at
+            pj = b.faa[0] + i * R + at
+            for q in range(n):
+                out[q] = 0.0
+                pj[q] = 0.0
+        for q in range(n):
+            pi[q] = s * (is_chosen - pi[q])
+    if scaled:
+        nu = b.nu + chosen * R + at
+        out = b.fa[LOG_SCALE] + (end - 1) * R + at
+        pj = b.faa[0] + (end - 1) * R + at
+        for q in range(n):
+            out[q] = mean[q] - s * nu[q]
+            pj[q] = s * nu[q] - mean[q] - (mean_square[q] - mean[q] * mean[q])

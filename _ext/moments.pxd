@@ -127,7 +127,9 @@ cdef inline void moments_of_entries(
             c = g.channel[t]
             for s in range(t + 1):
                 out[packed(t) + s] = dot(pv, w.faa[packed(c) + g.channel[s]] + i * R, R)
-            out[packed(g.n_channels) + t] = dot(pv, w.fa[c] + i * R, R)
+            # Asked for where predictors are not linear.
+            if g.first_derivatives != NULL:
+                out[packed(g.n_channels) + t] = dot(pv, w.fa[c] + i * R, R)
 
 
 cdef inline void collapse_entries(

@@ -18,7 +18,7 @@ from block cimport BINOMIAL, LINKS, LOGIT
 from lanes cimport (
     LANES, WHOLE, WIDEST, In, Out, add_scaled, exponentials, largest, scale, subtract_logarithms,
 )
-from model cimport CHUNK, Index, Level, Model, Row, Work, is_dense, kind_of, row_of
+from model cimport CHUNK, Index, Level, Model, Row, Work, kind_of, row_of
 from predictor cimport on_path
 from scores cimport accumulate_dense, accumulate_plain
 from strided cimport element
@@ -281,7 +281,7 @@ cdef inline bint separable_rows(
         multiply_derivatives(
             product, f1, f2, odds[i - begin], up + <Index>g.y[i] * R, 1.0 - 2.0 * g.y[i], R
         )
-        if not (is_dense(g) and g.by_columns):
+        if not g.dense_columns:
             accumulate_plain(g, w, i, f1, f2)
             stop = i + 1
         elif i + 1 == end or i + 1 - stop == at_once:

@@ -355,6 +355,7 @@ cdef class Kernel:
         if by_columns < by_rows:
             self.keep.append(column_pair)
             g.by_columns = True
+            g.dense_columns = is_dense(g)
             g.n_column_pairs = number
             g.column_pair = &column_pair[0]
 

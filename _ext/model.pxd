@@ -99,6 +99,7 @@ cdef struct Model:
     const long long *latent_start
     # Second derivatives summed over rows by pairs of columns, see moments.pxd; else by rows.
     bint by_columns
+    bint dense_columns      # by columns, and every row has them all
     Index n_column_pairs    # pairs of columns that are nonzero in the same row
     const int *column_pair  # number of such a pair, packed by columns
     # Auxiliary predictors in use: n_channels of them.

@@ -6,7 +6,7 @@ from block cimport COMPOSITE, LINKS, Block
 from density cimport density_block
 from model cimport CHUNK, Index, Level, Model, Work, entry_of, kind_of, packed
 from predictor cimport fill_predictors
-from scores cimport accumulate_row, clear_auxiliary
+from scores cimport accumulate_rows, clear_auxiliary
 from strided cimport beginning_at, element
 
 
@@ -93,6 +93,6 @@ cdef inline void evaluate_rows(
             t = (i - start) * R
             for q in range(R):
                 w.log_posterior[2][q] += weight * w.f[t + q]
-            if g.derivatives:
-                accumulate_row(g, w, i, i - begin, w.f1 + t, entry_of(g, begin))
+        if g.derivatives:
+            accumulate_rows(g, w, begin, start, stop)
         start = stop

@@ -55,43 +55,16 @@ cdef inline void accumulate_dense(
     add_column_pairs(w.column_second, x, f2, end - begin, g.n_columns, R)
 
 
-cdef inline void accumulate_row(
-    const Model *g, Work *w, Index i, Index local, const double *f1, Index first
+cdef inline void weight_row(
+    const Model *g, Work *w, double weight, double *f1, double *f2, Index entries, Index local
 ) noexcept nogil:
-    """Add a row's derivatives to those of its columns; weight what is kept of it.
-
-    ``local`` is its number within the level-2 unit, ``first`` the unit's first entry.
-    """
-    cdef Index R = g.level[2].places, t, s, c, q, z, y, e
-    cdef long long a
-    cdef double weight = element(g.row_weight, i)
+    """Multiply all derivatives of a row, which is number ``local`` of its unit, by its weight."""
+    cdef Index R = g.level[2].places, t, s, c, q
     cdef double *kept
-    cdef Row x = row_of(g, i)
-    for z in range(x.n):
-        add_scaled(w.column_score + x.column[z] * R, weight * x.value[z], f1, R)
-    for t in range(g.n_channels):
-        c = g.channel[t]
-        for a in range(g.aux_start[c][i], g.aux_start[c][i + 1]):
-            add_scaled(
-                w.column_score + (g.n_columns + g.aux_column[c][a]) * R,
-                weight * g.aux_value[c][a], w.fa[c] + local * R, R,
-            )
-    if g.by_columns:
-        kept = w.f2 + (entry_of(g, i) - first) * R
-        for z in range(x.n):
-            for y in range(z + 1):
-                # Column numbers ascend in a row.
-                add_scaled(
-                    w.column_second
-                    + g.column_pair[packed(x.column[z]) + x.column[y]] * R,
-                    weight * x.value[z] * x.value[y], kept, R,
-                )
-    if weight == 1.0:
-        return
-    for e in range(entry_of(g, i), entry_of(g, i + 1)):
-        kept = w.f2 + (e - first) * R
-        for q in range(R):
-            kept[q] *= weight
+    for q in range(R):
+        f1[q] *= weight
+    for q in range(entries * R):
+        f2[q] *= weight
     for t in range(g.n_channels):
         c = g.channel[t]
         for q in range(R):
@@ -101,3 +74,36 @@ cdef inline void accumulate_row(
             kept = w.faa[packed(c) + g.channel[s]] + local * R
             for q in range(R):
                 kept[q] *= weight
+
+
+cdef inline void accumulate_rows(
+    const Model *g, Work *w, Index begin, Index start, Index stop
+) noexcept nogil:
+    """Weight the derivatives of rows start..stop and add them to those of their columns.
+
+    ``begin`` is the first row of their level-2 unit.
+    """
+    cdef Index R = g.level[2].places, i, t, c
+    cdef long long a
+    cdef double weight
+    cdef double *f1 = w.f1
+    cdef double *f2 = w.f2 + (entry_of(g, start) - entry_of(g, begin)) * R
+    cdef Index entries
+    for i in range(start, stop):
+        entries = entry_of(g, i + 1) - entry_of(g, i)
+        weight = element(g.row_weight, i)
+        if weight != 1.0:
+            weight_row(g, w, weight, f1, f2, entries, i - begin)
+        if not g.dense_columns:
+            accumulate_plain(g, w, i, f1, f2)
+        f1 += R
+        f2 += entries * R
+        for t in range(g.n_channels):
+            c = g.channel[t]
+            for a in range(g.aux_start[c][i], g.aux_start[c][i + 1]):
+                add_scaled(
+                    w.column_score + (g.n_columns + g.aux_column[c][a]) * R,
+                    g.aux_value[c][a], w.fa[c] + (i - begin) * R, R,
+                )
+    if g.dense_columns:
+        accumulate_dense(g, w, start, stop, w.f1, w.f2 + (start - begin) * R)

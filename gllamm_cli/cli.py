@@ -131,11 +131,11 @@ def do(
 ) -> None:
     """Run a Stata script with gllamm commands.
 
-    ARGUMENTS are `1', `2' and so on in the script. The log goes to standard output.
-    The script stops at the first error with status 1. It may read any file, but
-    write only below the working directory, and run no other programs.
+    FILE - is standard input. ARGUMENTS are `1', `2' and so on in the script. The log
+    goes to standard output. The script stops at the first error with status 1. It may
+    read any file, but write only below the working directory, and run no other programs.
     """
-    from gllamm_cli.interpret.flow import read_script
+    from gllamm_cli.interpret.flow import decoded, read_script
     from gllamm_cli.interpret.permissions import Permissions
     from gllamm_cli.report.terminal import Silence, Transcript, Watcher, standard_output
     from gllamm_cli.script import run_script, script_interpreter
@@ -145,7 +145,7 @@ def do(
     with _errors_reported():
         for target in (log_file, json_file):
             _check_writable(target)
-        text = read_script(file)
+        text = decoded(sys.stdin.buffer.read()) if file == "-" else read_script(file)
         output, terminal = (Silence(), None) if quiet else standard_output()
         transcript = Transcript(output)
         watcher = Watcher(transcript, terminal)

@@ -31,7 +31,11 @@ def read_script(name: str) -> str:
         raise FileMissing(f"file {path} not found")
     if path.is_dir():
         raise FileUnreadable(f"{path} is a directory", hint="name a file in it")
-    content = path.read_bytes()
+    return decoded(path.read_bytes())
+
+
+def decoded(content: bytes) -> str:
+    """Return the text of a script; what is not UTF-8 is taken for Latin 1."""
     try:
         return content.decode("utf-8-sig")
     except UnicodeDecodeError:

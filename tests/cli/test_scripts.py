@@ -63,6 +63,14 @@ def test_do_writes_its_log_and_the_results_of_the_last_fit(folder):
     assert json.loads((folder / "a.json").read_text())["converged"]
 
 
+def test_do_reads_standard_input(folder):
+    """As the file, byte for byte, also with arguments and in Latin 1."""
+    assert run("do", "-", input=SCRIPT).stdout == run("do", "a.do").stdout
+    result = run("do", "-", "caf\u00e9", input='display "`1\' \u00e9"\nboom'.encode("latin-1"))
+    assert "\ncaf\u00e9 \u00e9\n" in result.stdout
+    assert "(-, line 2)" in result.stdout and result.exit_code == 1
+
+
 def test_do_stops_with_the_return_code(folder):
     (folder / "b.do").write_text("display 1\nsummarize zz\ndisplay 2\n")
     result = run("do", "b")

@@ -170,6 +170,8 @@ cdef inline double trigamma(double x) noexcept nogil:
 def threshold_terms(Py_ssize_t n_rows, bint upper, responses):
     """Groups and terms of the thresholds below or above the categories of ordinal rows.
 
+    Variables that are zero in a row make no terms: as a rule a row is of one item.
+
     Parameters
     ----------
     n_rows : int
@@ -187,6 +189,7 @@ def threshold_terms(Py_ssize_t n_rows, bint upper, responses):
     transform : (groups,) int8
     """
     cdef Py_ssize_t i, g, k, groups, width, first_parameter, n_categories, threshold, which, term
+    cdef Py_ssize_t present
     cdef const long long[::1] rows, category
     cdef const double[:, :] design
     cdef bint increments
@@ -199,8 +202,11 @@ def threshold_terms(Py_ssize_t n_rows, bint upper, responses):
             threshold = category[i] + upper
             if 1 <= threshold < n_categories:
                 groups = threshold if increments else 1
+                present = 0
+                for k in range(width):
+                    present += design[i, k] != 0.0
                 row_group[rows[i] + 1] = groups
-                row_term[rows[i] + 1] = groups * width
+                row_term[rows[i] + 1] = groups * present
     for i in range(n_rows):
         row_group[i + 1] += row_group[i]
         row_term[i + 1] += row_term[i]
@@ -218,12 +224,14 @@ def threshold_terms(Py_ssize_t n_rows, bint upper, responses):
         for i in range(rows.shape[0]):
             threshold = category[i] + upper
             groups = row_group[rows[i] + 1] - row_group[rows[i]]
+            term = row_term[rows[i]]
             for g in range(groups):
                 which = g if increments else threshold - 1
-                term = row_term[rows[i]] + g * width
                 group_start[row_group[rows[i]] + g] = term
                 transform[row_group[rows[i]] + g] = EXPONENTIAL if increments and g else IDENTITY
                 for k in range(width):
-                    column[term + k] = <int>(first_parameter + which * width + k)
-                    weight[term + k] = design[i, k]
+                    if design[i, k] != 0.0:
+                        column[term] = <int>(first_parameter + which * width + k)
+                        weight[term] = design[i, k]
+                        term += 1
     return row_group_, group_start_, column_, weight_, transform_

@@ -116,15 +116,22 @@ def _sums(values: FloatArray, start: IndexArray) -> FloatArray:
 
 
 def scale_predictor(design: FloatArray, natural: bool) -> AuxiliaryPredictor:
-    """Level-1 log scale from its design (N, S): one group per row."""
+    """Level-1 log scale from its design (N, S): one group per row, of what is not zero."""
     n, s = design.shape
     transform = Transform.LOG_ABS if natural else Transform.IDENTITY
+    start = np.arange(0, n * s + 1, s, dtype=np.int64)
+    column = np.tile(np.arange(s, dtype=np.int32), n)
+    weight = np.ascontiguousarray(design).ravel()
+    present = weight != 0.0
+    if not present.all():
+        start = np.append(0, np.cumsum(present))[start].astype(np.int64)
+        column, weight = column[present], weight[present]
     return AuxiliaryPredictor(
         Channel.LOG_SCALE,
         np.arange(n + 1, dtype=np.int64),
-        np.arange(0, n * s + 1, s, dtype=np.int64),
-        np.tile(np.arange(s, dtype=np.int32), n),
-        np.ascontiguousarray(design).ravel(),
+        start,
+        column,
+        weight,
         np.full(n, transform, dtype=np.int8),
     )
 

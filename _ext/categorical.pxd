@@ -4,35 +4,72 @@
 from libc.math cimport INFINITY, exp, log
 
 from block cimport Block
+from lanes cimport In
 from model cimport LOG_SCALE, LOWER, UPPER
-from tails cimport PIECE, Intervals, log_intervals
+from tails cimport PIECE, Intervals, log_intervals, no_interval
 
 cdef inline void ordinal(Block *b, int link, bint derivatives) noexcept nogil:
-    # P(category) = F(u) - F(w), u = (nu - lower) s, w = (nu - upper) s, s = exp(-zeta).
-    cdef Py_ssize_t i, q, t, n, R = b.n_nodes
-    cdef double s, lower, upper
-    cdef Intervals p
-    for i in range(b.n_rows):
-        s = exp(-b.aux[LOG_SCALE][i]) if b.aux[LOG_SCALE] != NULL else 1.0
-        lower = b.aux[LOWER][i]
-        upper = b.aux[UPPER][i]
+    """Nodes of several rows at a time, or of part of a row."""
+    cdef Py_ssize_t i = 0, stop, t, n, R = b.n_nodes
+    while i < b.n_rows:
+        if R < PIECE:
+            stop = min(i + PIECE // R, b.n_rows)
+            ordinal_piece(b, link, i, stop, i * R, R, derivatives)
+            i = stop
+            continue
         t = i * R
         while t < (i + 1) * R:
             n = min((i + 1) * R - t, <Py_ssize_t>PIECE)
-            log_intervals(&p, link, b.nu + t, lower, upper, s, n, derivatives)
-            for q in range(n):
-                b.f[t + q] = p.value[q]
-            if derivatives:
-                of_predictors(b, t, &p, s, n)
-                if b.aux[LOG_SCALE] != NULL:
-                    of_scale(b, t, &p, lower, upper, s, n)
+            ordinal_piece(b, link, i, i + 1, t, n, derivatives)
             t += n
+        i += 1
+
+
+cdef inline void ordinal_piece(
+    Block *b, int link, Py_ssize_t first, Py_ssize_t stop, Py_ssize_t t, Py_ssize_t each,
+    bint derivatives,
+) noexcept nogil:
+    # P(category) = F(u) - F(w), u = (nu - lower) s, w = (nu - upper) s, s = exp(-zeta).
+    cdef Py_ssize_t i, q, k, n = (stop - first) * each
+    cdef double lower, upper, scale
+    cdef double u[PIECE]
+    cdef double w[PIECE]
+    cdef double s[PIECE]
+    cdef Intervals p
+    cdef const double *nu = b.nu + t
+    cdef double *f = b.f + t
+    cdef bint scaled = b.aux[LOG_SCALE] != NULL
+    for i in range(first, stop):
+        k = (i - first) * each
+        scale = exp(-b.aux[LOG_SCALE][i]) if scaled else 1.0
+        lower = b.aux[LOWER][i]
+        upper = b.aux[UPPER][i]
+        for q in range(k, k + each):
+            u[q] = scale * (nu[q] - lower)
+            w[q] = scale * (nu[q] - upper)
+            s[q] = scale
+    log_intervals(&p, link, u, w, n, derivatives)
+    for i in range(first, stop):
+        k = (i - first) * each
+        if not b.aux[LOWER][i] < b.aux[UPPER][i]:
+            no_interval(&p, k, k + each)
+        if scaled:
+            # Derivatives in thresholds that are infinite are zero.
+            for q in range(k, k + each):
+                u[q] = 0.0 if b.aux[LOWER][i] == -INFINITY else u[q]
+                w[q] = 0.0 if b.aux[UPPER][i] == INFINITY else w[q]
+    for q in range(n):
+        f[q] = p.value[q]
+    if derivatives:
+        of_predictors(b, t, &p, s, n)
+        if scaled:
+            of_scale(b, t, &p, u, w, s, n)
 
 
 cdef inline void of_predictors(
-    Block *b, Py_ssize_t t, const Intervals *p, double s, Py_ssize_t n
+    Block *b, Py_ssize_t t, const Intervals *p, In s, Py_ssize_t n
 ) noexcept nogil:
-    """Derivatives in nu and the thresholds at n nodes from t from those in u and w.
+    """Derivatives in nu and the thresholds from those in u and w.
 
     One loop for each kind of derivative: the compiler has to see that arrays do not overlap.
     """
@@ -40,45 +77,41 @@ cdef inline void of_predictors(
     cdef double *x = b.f1 + t
     cdef double *y = b.f2 + t
     cdef double *z = b.faa[5] + t
-    cdef double ss = s * s
     for q in range(n):
-        x[q] = s * (p.u[q] + p.w[q])
-        y[q] = ss * (p.uu[q] + 2.0 * p.uw[q] + p.ww[q])
+        x[q] = s[q] * (p.u[q] + p.w[q])
+        y[q] = s[q] * s[q] * (p.uu[q] + 2.0 * p.uw[q] + p.ww[q])
     x = b.fa[LOWER] + t
     y = b.fa[UPPER] + t
     for q in range(n):
-        x[q] = -s * p.u[q]
-        y[q] = -s * p.w[q]
+        x[q] = -s[q] * p.u[q]
+        y[q] = -s[q] * p.w[q]
     x = b.fna[LOWER] + t
     y = b.fna[UPPER] + t
     for q in range(n):
-        x[q] = -ss * (p.uu[q] + p.uw[q])
-        y[q] = -ss * (p.uw[q] + p.ww[q])
+        x[q] = -s[q] * s[q] * (p.uu[q] + p.uw[q])
+        y[q] = -s[q] * s[q] * (p.uw[q] + p.ww[q])
     x = b.faa[2] + t
     y = b.faa[4] + t
     for q in range(n):
-        x[q] = ss * p.uu[q]
-        y[q] = ss * p.uw[q]
-        z[q] = ss * p.ww[q]
+        x[q] = s[q] * s[q] * p.uu[q]
+        y[q] = s[q] * s[q] * p.uw[q]
+        z[q] = s[q] * s[q] * p.ww[q]
 
 
 cdef inline void of_scale(
-    Block *b, Py_ssize_t t, const Intervals *p, double lower, double upper, double s, Py_ssize_t n
+    Block *b, Py_ssize_t t, const Intervals *p, In u, In w, In s, Py_ssize_t n
 ) noexcept nogil:
     """Derivatives in the log scale zeta: du/dzeta = -u."""
     cdef Py_ssize_t q
-    cdef double u, w, du, dw
+    cdef double du, dw
     for q in range(n):
-        # Derivatives in thresholds that are infinite are zero.
-        u = 0.0 if lower == -INFINITY else s * (b.nu[t + q] - lower)
-        w = 0.0 if upper == INFINITY else s * (b.nu[t + q] - upper)
-        du = p.u[q] + u * p.uu[q] + w * p.uw[q]
-        dw = p.w[q] + w * p.ww[q] + u * p.uw[q]
-        b.fa[LOG_SCALE][t + q] = -(u * p.u[q] + w * p.w[q])
-        b.fna[LOG_SCALE][t + q] = -s * (du + dw)
-        b.faa[0][t + q] = u * du + w * dw
-        b.faa[1][t + q] = s * du
-        b.faa[3][t + q] = s * dw
+        du = p.u[q] + u[q] * p.uu[q] + w[q] * p.uw[q]
+        dw = p.w[q] + w[q] * p.ww[q] + u[q] * p.uw[q]
+        b.fa[LOG_SCALE][t + q] = -(u[q] * p.u[q] + w[q] * p.w[q])
+        b.fna[LOG_SCALE][t + q] = -s[q] * (du + dw)
+        b.faa[0][t + q] = u[q] * du + w[q] * dw
+        b.faa[1][t + q] = s[q] * du
+        b.faa[3][t + q] = s[q] * dw
 
 
 cdef inline void nominal(Block *b, bint scaled, bint derivatives) noexcept nogil:

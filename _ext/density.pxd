@@ -30,7 +30,7 @@ cdef inline void density_block(int kind, Block *b, bint derivatives) noexcept no
         elif link == SCALED_PROBIT:
             binomial_scaled_probit(b, derivatives)
         else:
-            binomial_any(b, link, derivatives)
+            binomial_any(b, link, False, derivatives)
     elif family == POISSON:
         if link == LOG:
             poisson_log(b, derivatives)

@@ -8,11 +8,11 @@ other pair goes through the scalar functions of ``links``.
 
 from libc.math cimport exp, fabs, log
 
-from block cimport Block, CLIP, HALF_LOG_2PI, IMPOSSIBLE, LEAST_GAMMA_MEAN
+from block cimport Block, CLIP, HALF_LOG_2PI, IMPOSSIBLE, LEAST_GAMMA_MEAN, PROBIT
 from links cimport Triple, log_of, mean
 from model cimport LOG_SCALE
 from strided cimport element
-from tails cimport add_log_probabilities, add_normal
+from tails cimport PIECE, Logarithms, log_probabilities
 
 cdef inline void gaussian_identity(Block *b, bint derivatives) noexcept nogil:
     cdef Py_ssize_t i, q, t, R = b.n_nodes
@@ -81,11 +81,12 @@ cdef inline void poisson_log(Block *b, bint derivatives) noexcept nogil:
                 b.f1[t + q] = y - scratch[t + q]
 
 
-cdef inline void binomial_any(Block *b, int link, bint derivatives) noexcept nogil:
+cdef inline void binomial_any(
+    Block *b, int link, bint scaled, bint derivatives
+) noexcept nogil:
     cdef Py_ssize_t i, q, t, R = b.n_nodes
-    cdef double failures, c
+    cdef double c
     for i in range(b.n_rows):
-        failures = element(b.denominator, i) - b.y[i]
         c = element(b.constant, i)
         t = i * R
         for q in range(R):
@@ -94,14 +95,71 @@ cdef inline void binomial_any(Block *b, int link, bint derivatives) noexcept nog
             for q in range(R):
                 b.f1[t + q] = 0.0
                 b.f2[t + q] = 0.0
-        if b.y[i] > 0.0:
-            add_log_probabilities(
-                link, True, b.y[i], b.nu + t, R, derivatives, b.f + t, b.f1 + t, b.f2 + t
-            )
-        if failures > 0.0:
-            add_log_probabilities(
-                link, False, failures, b.nu + t, R, derivatives, b.f + t, b.f1 + t, b.f2 + t
-            )
+    add_trials(b, link, True, scaled, derivatives)
+    add_trials(b, link, False, scaled, derivatives)
+
+
+cdef inline void add_trials(
+    Block *b, int link, bint event, bint scaled, bint derivatives
+) noexcept nogil:
+    """Add the log probabilities of all successes, or of all failures.
+
+    Predictors, divided by the scale if ``scaled``, are gathered from the rows that have any.
+    """
+    cdef Py_ssize_t i, q, t, n = 0, size, taken = 0, R = b.n_nodes
+    cdef double x[PIECE]
+    cdef Py_ssize_t place[PIECE]
+    cdef double weight[PIECE]
+    cdef double scale[PIECE]
+    cdef double trials
+    cdef const double *nu
+    for i in range(b.n_rows):
+        trials = b.y[i] if event else element(b.denominator, i) - b.y[i]
+        if trials <= 0.0:
+            continue
+        t = i * R
+        while t < (i + 1) * R:
+            size = min((i + 1) * R - t, <Py_ssize_t>PIECE)
+            if n + size > PIECE:
+                add_piece(b, link, event, derivatives, x, n, place, weight, scale, taken)
+                n = taken = 0
+            place[taken] = t
+            weight[taken] = trials
+            scale[taken] = exp(-b.aux[LOG_SCALE][i]) if scaled else 1.0
+            nu = b.nu + t
+            for q in range(size):
+                x[n + q] = scale[taken] * nu[q]
+            n += size
+            t += size
+            taken += 1
+    add_piece(b, link, event, derivatives, x, n, place, weight, scale, taken)
+
+
+cdef inline void add_piece(
+    Block *b, int link, bint event, bint derivatives, double *x, Py_ssize_t n,
+    const Py_ssize_t *place, const double *weight, const double *scale, Py_ssize_t taken,
+) noexcept nogil:
+    """Add the log probabilities of n predictors, of ``taken`` rows, to where they belong."""
+    cdef Py_ssize_t k, q, size, at = 0
+    cdef Logarithms p
+    cdef double a
+    cdef double *f
+    log_probabilities(&p, link, event, x, n, derivatives)
+    for k in range(taken):
+        size = min(b.n_nodes - place[k] % b.n_nodes, <Py_ssize_t>PIECE)
+        f = b.f + place[k]
+        for q in range(size):
+            f[q] += weight[k] * p.value[at + q]
+        if derivatives:
+            a = weight[k] * scale[k]
+            f = b.f1 + place[k]
+            for q in range(size):
+                f[q] += a * p.first[at + q]
+            a *= scale[k]
+            f = b.f2 + place[k]
+            for q in range(size):
+                f[q] += a * p.second[at + q]
+        at += size
 
 
 cdef inline void poisson_any(Block *b, int link, bint derivatives) noexcept nogil:
@@ -215,26 +273,12 @@ cdef inline void gamma_any(Block *b, int link, bint derivatives) noexcept nogil:
 
 cdef inline void binomial_scaled_probit(Block *b, bint derivatives) noexcept nogil:
     # Mean Phi(nu / s1): with u = nu exp(-zeta), du/dzeta = -u.
-    cdef Py_ssize_t i, q, t, R = b.n_nodes
-    cdef double s, failures, c, nu
-    for i in range(b.n_rows):
-        s = exp(-b.aux[LOG_SCALE][i])
-        failures = element(b.denominator, i) - b.y[i]
-        c = element(b.constant, i)
-        t = i * R
-        for q in range(R):
-            b.f[t + q] = c
-        if derivatives:
-            for q in range(R):
-                b.f1[t + q] = 0.0
-                b.f2[t + q] = 0.0
-        if b.y[i] > 0.0:
-            add_normal(b.f + t, b.f1 + t, b.f2 + t, b.nu + t, s, b.y[i], R, derivatives)
-        if failures > 0.0:
-            add_normal(b.f + t, b.f1 + t, b.f2 + t, b.nu + t, -s, failures, R, derivatives)
-        if derivatives:
-            for q in range(R):
-                nu = b.nu[t + q]
-                b.fa[LOG_SCALE][t + q] = -nu * b.f1[t + q]
-                b.fna[LOG_SCALE][t + q] = -(b.f1[t + q] + nu * b.f2[t + q])
-                b.faa[0][t + q] = nu * (b.f1[t + q] + nu * b.f2[t + q])
+    cdef Py_ssize_t t
+    cdef double nu
+    binomial_any(b, PROBIT, True, derivatives)
+    if derivatives:
+        for t in range(b.n_rows * b.n_nodes):
+            nu = b.nu[t]
+            b.fa[LOG_SCALE][t] = -nu * b.f1[t]
+            b.fna[LOG_SCALE][t] = -(b.f1[t] + nu * b.f2[t])
+            b.faa[0][t] = nu * (b.f1[t] + nu * b.f2[t])

@@ -99,6 +99,12 @@ cdef inline void exponentials(Out out, Py_ssize_t n) noexcept nogil:
         out[q] = exp(out[q])
 
 
+cdef inline void logarithms(Out out, Py_ssize_t n) noexcept nogil:
+    cdef Py_ssize_t q
+    for q in range(WHOLE(n)):
+        out[q] = log(out[q])
+
+
 cdef inline void subtract_logarithms(Out out, In f, Py_ssize_t n) noexcept nogil:
     cdef Py_ssize_t q
     for q in range(WHOLE(n)):

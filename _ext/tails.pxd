@@ -1,9 +1,15 @@
 # cython: language_level=3, cdivision=True
-"""Logarithms of probabilities that are safe in the tails, at the nodes of a row.
+"""Logarithms of probabilities that are safe in the tails, for up to PIECE predictors at once.
 
 A new link whose means are probabilities is added here: for two categories in
-``add_log_probabilities``, for ordered ones in ``log_intervals``. The loops have no branches
-except on what is the same for the row, so that the compiler makes vectors of them.
+``log_probabilities``, for ordered ones in ``log_intervals``.
+
+Loops
+-----
+Each transcendental function has a loop of its own, over whole vectors of scratch, and no
+branches around it. In one loop with conditions on its argument or its result the compiler
+takes it once for each case. Vectors of several rows follow each other: one alone would wait
+for exp and then for log.
 
 Numerics
 --------
@@ -13,20 +19,27 @@ place (the substitution of Shepherd and Laframboise 1981, Mathematics of Computa
 ln Phi needs no care in the left tail and, to absolute precision, none in the right one.
 """
 
-from libc.math cimport INFINITY, exp, fabs, log
+from libc.math cimport fabs
 
 from block cimport (
     CLIP, COMPLEMENTARY_LOG_LOG, IMPOSSIBLE, LOGIT, LOG_LOG, PROBIT,
 )
-from lanes cimport In, Out
+from lanes cimport LANES, In, Out, exponentials, logarithms
 from links cimport Triple, log_of, mean
 
 cdef enum:
-    PIECE = 64      # nodes at a time
+    PIECE = 64      # predictors at a time
+
+
+cdef struct Logarithms:
+    # ln(mu) or ln(1 - mu) and its derivatives in the predictor.
+    double value[PIECE]
+    double first[PIECE]
+    double second[PIECE]
 
 
 cdef struct Intervals:
-    # ln(F(u) - F(w)) at up to PIECE nodes, and its derivatives in u and w.
+    # ln(F(u) - F(w)) and its derivatives in u and w.
     double value[PIECE]
     double u[PIECE]
     double w[PIECE]
@@ -38,8 +51,12 @@ cdef struct Intervals:
 cdef extern from *:
     """
     #define INV_SQRT_2PI 0.39894228040143267794
+    #define FAR 700.0
+    #define FARTHEST_THRESHOLD 1e8
     """
     double INV_SQRT_2PI
+    double FAR
+    double FARTHEST_THRESHOLD
 
 
 cdef inline double normal_tail(double z) noexcept nogil:
@@ -97,186 +114,263 @@ cdef inline double clip(double x) noexcept nogil:
     return CLIP if x > CLIP else (-CLIP if x < -CLIP else x)
 
 
-cdef inline void add_normal(
-    Out f, Out f1, Out f2, In nu, double factor, double weight, Py_ssize_t n, bint derivatives
-) noexcept nogil:
-    """Add weight times ln Phi(factor nu) and its derivatives in nu."""
+cdef inline double at_least(double x) noexcept nogil:
+    """An exponent, or one of which next to nothing is left: beyond it vector exp is slow."""
+    return x if x > -FAR else -FAR
+
+
+cdef inline Py_ssize_t whole(Py_ssize_t n) noexcept nogil:
+    """Number of elements of the vectors that hold n of them."""
+    return (n + LANES - 1) & -LANES
+
+
+cdef inline void pad(Out x, Py_ssize_t n) noexcept nogil:
+    """Fill the last vector of n elements."""
     cdef Py_ssize_t q
-    cdef double x, z, m, e, p, first
+    for q in range(n, whole(n)):
+        x[q] = 0.0
+
+
+cdef inline void exponentials_of(Out x, Py_ssize_t n) noexcept nogil:
+    pad(x, n)
+    exponentials(x, whole(n))
+
+
+cdef inline void logarithms_of(Out x, Py_ssize_t n) noexcept nogil:
+    pad(x, n)
+    logarithms(x, whole(n))
+
+
+cdef inline void normal(Logarithms *out, In x, Py_ssize_t n, bint derivatives) noexcept nogil:
+    """ln Phi(x)."""
+    cdef Py_ssize_t q
+    cdef double e[PIECE]
+    cdef double p[PIECE]
     for q in range(n):
-        x = factor * nu[q]
-        z = fabs(x)
-        m = normal_tail(z)
-        e = exp(-0.5 * z * z)
+        e[q] = at_least(-0.5 * x[q] * x[q])
+    exponentials_of(e, n)
+    for q in range(n):
         # Phi(x), in the left half times exp(x^2 / 2).
-        p = 1.0 - e * m if x > 0.0 else m
-        f[q] += weight * (log(p) - (0.0 if x > 0.0 else 0.5 * z * z))
-        if derivatives:
-            first = INV_SQRT_2PI * (e if x > 0.0 else 1.0) / p
-            f1[q] += weight * factor * first
-            f2[q] -= weight * factor * factor * first * (first + x)
-
-
-cdef inline void add_cloglog_event(
-    Out f, Out f1, Out f2, In nu, double weight, Py_ssize_t n, bint derivatives
-) noexcept nogil:
-    """Add weight times ln(1 - exp(-t)), t = exp(nu)."""
-    cdef Py_ssize_t q
-    cdef double t, e, p, ratio
+        p[q] = normal_tail(fabs(x[q]))
+        p[q] = 1.0 - e[q] * p[q] if x[q] > 0.0 else p[q]
+        out.value[q] = p[q]
+    logarithms_of(out.value, n)
     for q in range(n):
-        t = exp(clip(nu[q]))
-        e = exp(-t)
-        p = one_minus_exp(t, e)
-        f[q] += weight * log(p)
-        if derivatives:
-            ratio = t / p
-            f1[q] += weight * ratio * e
-            f2[q] += weight * ratio * e * (1.0 - ratio)
-
-
-cdef inline void add_minus_exp(
-    Out f, Out f1, Out f2, In nu, double weight, Py_ssize_t n, bint derivatives
-) noexcept nogil:
-    """Add weight times -exp(nu)."""
-    cdef Py_ssize_t q
-    cdef double t
+        out.value[q] -= 0.0 if x[q] > 0.0 else 0.5 * x[q] * x[q]
+    if not derivatives:
+        return
     for q in range(n):
-        t = weight * exp(clip(nu[q]))
-        f[q] -= t
-        if derivatives:
-            f1[q] -= t
-            f2[q] -= t
+        out.first[q] = INV_SQRT_2PI * (e[q] if x[q] > 0.0 else 1.0) / p[q]
+        out.second[q] = -out.first[q] * (out.first[q] + x[q])
 
 
-cdef inline void add_log_probabilities(
-    int link, bint event, double weight, const double *nu, Py_ssize_t n, bint derivatives,
-    double *f, double *f1, double *f2,
+cdef inline void cloglog_event(
+    Logarithms *out, In x, Py_ssize_t n, bint derivatives
 ) noexcept nogil:
-    """Add weight times ln(mu) for ``event``, else ln(1 - mu), and its derivatives in nu (n,)."""
+    """ln(1 - exp(-t)), t = exp(x)."""
+    cdef Py_ssize_t q
+    cdef double ratio
+    cdef double t[PIECE]
+    cdef double e[PIECE]
+    cdef double p[PIECE]
+    for q in range(n):
+        t[q] = clip(x[q])
+    exponentials_of(t, n)
+    for q in range(n):
+        e[q] = at_least(-t[q])
+    exponentials_of(e, n)
+    for q in range(n):
+        p[q] = one_minus_exp(t[q], e[q])
+        out.value[q] = p[q]
+    logarithms_of(out.value, n)
+    if not derivatives:
+        return
+    for q in range(n):
+        ratio = t[q] / p[q]
+        out.first[q] = ratio * e[q]
+        out.second[q] = ratio * e[q] * (1.0 - ratio)
+
+
+cdef inline void minus_exp(Logarithms *out, In x, Py_ssize_t n) noexcept nogil:
+    """-exp(x)."""
+    cdef Py_ssize_t q
+    cdef double t[PIECE]
+    for q in range(n):
+        t[q] = clip(x[q])
+    exponentials_of(t, n)
+    for q in range(n):
+        out.value[q] = -t[q]
+        out.first[q] = -t[q]
+        out.second[q] = -t[q]
+
+
+cdef inline void log_probabilities(
+    Logarithms *out, int link, bint event, double *x, Py_ssize_t n, bint derivatives
+) noexcept nogil:
+    """ln(mu) for ``event`` and ln(1 - mu) otherwise, mu having the predictors x (n,)."""
     cdef Py_ssize_t q
     cdef Triple m
     if link == PROBIT:
-        add_normal(f, f1, f2, nu, 1.0 if event else -1.0, weight, n, derivatives)
+        if not event:
+            for q in range(n):
+                x[q] = -x[q]
+        normal(out, x, n, derivatives)
+        if not event:
+            for q in range(n):
+                out.first[q] = -out.first[q]
     elif link == COMPLEMENTARY_LOG_LOG or link == LOG_LOG:
         if event == (link == COMPLEMENTARY_LOG_LOG):
-            add_cloglog_event(f, f1, f2, nu, weight, n, derivatives)
+            cloglog_event(out, x, n, derivatives)
         else:
-            add_minus_exp(f, f1, f2, nu, weight, n, derivatives)
+            minus_exp(out, x, n)
     else:
         for q in range(n):
-            m = mean(link, nu[q])
+            m = mean(link, x[q])
             if event:
                 m = log_of(m.value, m.first, m.second)
             else:
                 m = log_of(1.0 - m.value, -m.first, -m.second)
-            f[q] += weight * m.value
-            if derivatives:
-                f1[q] += weight * m.first
-                f2[q] += weight * m.second
+            out.value[q] = m.value
+            out.first[q] = m.first
+            out.second[q] = m.second
 
 
 cdef inline void logit_intervals(
-    Intervals *out, In nu, double lower, double upper, double s, Py_ssize_t n, bint derivatives
+    Intervals *out, In u, In w, Py_ssize_t n, bint derivatives
 ) noexcept nogil:
-    # F(u) - F(w) = F(u) (1 - F(w)) (1 - exp(w - u)), and u - w is the same at all nodes.
+    # F(u) - F(w) = F(u) (1 - F(w)) (1 - exp(w - u)).
     cdef Py_ssize_t q
-    cdef double apart = s * (upper - lower), e, p, c = 0.0, h = 0.0, hh, u, w, eu, ew, ou, ow
-    if apart < INFINITY:
-        e = exp(-apart)
-        p = one_minus_exp(apart, e)
-        c = log(p)
-        h = e / p
-    hh = h * (1.0 + h)
+    cdef double eu, ew, ou, ow, h, hh
+    cdef double e[PIECE]
+    cdef double p[PIECE]
     for q in range(n):
-        u = s * (nu[q] - lower)
-        w = s * (nu[q] - upper)
-        eu = exp(-fabs(u))
-        ew = exp(-fabs(w))
-        out.value[q] = (
-            c + (u if u < 0.0 else 0.0) - (w if w > 0.0 else 0.0)
-            - log((1.0 + eu) * (1.0 + ew))
-        )
-        if derivatives:
-            ou = 1.0 / (1.0 + eu)
-            ow = 1.0 / (1.0 + ew)
-            out.u[q] = (1.0 if u < 0.0 else eu) * ou + h
-            out.w[q] = -(ew if w < 0.0 else 1.0) * ow - h
-            out.uu[q] = -eu * ou * ou - hh
-            out.ww[q] = -ew * ow * ow - hh
-            out.uw[q] = hh
+        out.u[q] = at_least(-fabs(u[q]))
+        out.w[q] = at_least(-fabs(w[q]))
+        e[q] = at_least(w[q] - u[q])
+    exponentials_of(out.u, n)
+    exponentials_of(out.w, n)
+    exponentials_of(e, n)
+    for q in range(n):
+        p[q] = one_minus_exp(u[q] - w[q], e[q])
+        out.value[q] = p[q] / ((1.0 + out.u[q]) * (1.0 + out.w[q]))
+    logarithms_of(out.value, n)
+    for q in range(n):
+        out.value[q] += (u[q] if u[q] < 0.0 else 0.0) - (w[q] if w[q] > 0.0 else 0.0)
+    if not derivatives:
+        return
+    for q in range(n):
+        eu = out.u[q]
+        ew = out.w[q]
+        ou = 1.0 / (1.0 + eu)
+        ow = 1.0 / (1.0 + ew)
+        h = e[q] / p[q]
+        hh = h * (1.0 + h)
+        out.u[q] = (1.0 if u[q] < 0.0 else eu) * ou + h
+        out.w[q] = -(ew if w[q] < 0.0 else 1.0) * ow - h
+        out.uu[q] = -eu * ou * ou - hh
+        out.ww[q] = -ew * ow * ow - hh
+        out.uw[q] = hh
+
+
+cdef inline double distance(double x) noexcept nogil:
+    """From a threshold, which may be infinite."""
+    x = fabs(x)
+    return x if x < FARTHEST_THRESHOLD else FARTHEST_THRESHOLD
 
 
 cdef inline void normal_intervals(
-    Intervals *out, In nu, double lower, double upper, double s, Py_ssize_t n, bint derivatives
+    Intervals *out, In u, In w, Py_ssize_t n, bint derivatives
 ) noexcept nogil:
     # Both tails are divided by exp(-a^2 / 2), a being the smaller distance from zero if the
     # interval lies on one side of it: there the probability is their difference.
     cdef Py_ssize_t q
-    cdef double u, w, x, z, a, eu, ew, tail_u, tail_w, p, r
-    cdef bint aside
+    cdef double x, z, tail_u, tail_w, eu, ew, r
+    cdef double a[PIECE]
+    cdef double p[PIECE]
     for q in range(n):
-        u = s * (nu[q] - lower)
-        w = s * (nu[q] - upper)
-        x = fabs(u)
-        x = x if x < 1e8 else 1e8
-        z = fabs(w)
-        z = z if z < 1e8 else 1e8
-        aside = (u > 0.0) == (w > 0.0)
-        a = (x if x < z else z) if aside else 0.0
-        eu = exp(0.5 * (a - x) * (a + x))
-        ew = exp(0.5 * (a - z) * (a + z))
-        tail_u = eu * normal_tail(x)
-        tail_w = ew * normal_tail(z)
-        p = fabs(tail_u - tail_w) if aside else 1.0 - tail_u - tail_w
-        out.value[q] = IMPOSSIBLE if p <= 0.0 else log(p) - 0.5 * a * a
-        if derivatives:
-            r = 0.0 if p <= 0.0 else INV_SQRT_2PI / p
-            out.u[q] = eu * r
-            out.w[q] = -ew * r
-            out.uu[q] = -eu * r * ((x if u > 0.0 else -x) + eu * r)
-            out.ww[q] = ew * r * ((z if w > 0.0 else -z) - ew * r)
-            out.uw[q] = eu * ew * r * r
+        x = distance(u[q])
+        z = distance(w[q])
+        a[q] = (x if x < z else z) if (u[q] > 0.0) == (w[q] > 0.0) else 0.0
+        out.u[q] = at_least(0.5 * (a[q] - x) * (a[q] + x))
+        out.w[q] = at_least(0.5 * (a[q] - z) * (a[q] + z))
+    exponentials_of(out.u, n)
+    exponentials_of(out.w, n)
+    for q in range(n):
+        tail_u = out.u[q] * normal_tail(distance(u[q]))
+        tail_w = out.w[q] * normal_tail(distance(w[q]))
+        p[q] = (
+            fabs(tail_u - tail_w) if (u[q] > 0.0) == (w[q] > 0.0) else 1.0 - tail_u - tail_w
+        )
+        out.value[q] = p[q]
+    logarithms_of(out.value, n)
+    for q in range(n):
+        out.value[q] = IMPOSSIBLE if p[q] <= 0.0 else out.value[q] - 0.5 * a[q] * a[q]
+    if not derivatives:
+        return
+    for q in range(n):
+        x = distance(u[q])
+        z = distance(w[q])
+        r = 0.0 if p[q] <= 0.0 else INV_SQRT_2PI / p[q]
+        eu = out.u[q] * r
+        ew = out.w[q] * r
+        out.u[q] = eu
+        out.w[q] = -ew
+        out.uu[q] = -eu * ((x if u[q] > 0.0 else -x) + eu)
+        out.ww[q] = ew * ((z if w[q] > 0.0 else -z) - ew)
+        out.uw[q] = eu * ew
 
 
 cdef inline void cloglog_intervals(
-    Intervals *out, In nu, double lower, double upper, double s, Py_ssize_t n, bint derivatives
+    Intervals *out, In u, In w, Py_ssize_t n, bint derivatives
 ) noexcept nogil:
     # With t = exp(u) and r = exp(w): F(u) - F(w) = exp(-r) (1 - exp(-(t - r))).
     cdef Py_ssize_t q
-    cdef double t, r, e, p, first, last
+    cdef double first, last
+    cdef double t[PIECE]
+    cdef double r[PIECE]
+    cdef double e[PIECE]
+    cdef double p[PIECE]
     for q in range(n):
-        t = exp(clip(s * (nu[q] - lower)))
-        r = exp(clip(s * (nu[q] - upper)))
-        e = exp(r - t)
-        p = one_minus_exp(t - r, e)
-        out.value[q] = IMPOSSIBLE if p <= 0.0 else log(p) - r
-        if derivatives:
-            first = 0.0 if p <= 0.0 else t * e / p
-            last = 0.0 if p <= 0.0 else -r / p
-            out.u[q] = first
-            out.w[q] = last
-            out.uu[q] = first * (1.0 - t - first)
-            out.ww[q] = last * (1.0 - r - last)
-            out.uw[q] = -first * last
+        t[q] = clip(u[q])
+        r[q] = clip(w[q])
+    exponentials_of(t, n)
+    exponentials_of(r, n)
+    for q in range(n):
+        e[q] = at_least(r[q] - t[q])
+    exponentials_of(e, n)
+    for q in range(n):
+        p[q] = one_minus_exp(t[q] - r[q], e[q])
+        out.value[q] = p[q]
+    logarithms_of(out.value, n)
+    for q in range(n):
+        out.value[q] = IMPOSSIBLE if p[q] <= 0.0 else out.value[q] - r[q]
+    if not derivatives:
+        return
+    for q in range(n):
+        first = 0.0 if p[q] <= 0.0 else t[q] * e[q] / p[q]
+        last = 0.0 if p[q] <= 0.0 else -r[q] / p[q]
+        out.u[q] = first
+        out.w[q] = last
+        out.uu[q] = first * (1.0 - t[q] - first)
+        out.ww[q] = last * (1.0 - r[q] - last)
+        out.uw[q] = -first * last
 
 
 cdef inline void log_intervals(
-    Intervals *out, int link, const double *nu, double lower, double upper, double s,
-    Py_ssize_t n, bint derivatives,
+    Intervals *out, int link, const double *u, const double *w, Py_ssize_t n, bint derivatives
 ) noexcept nogil:
-    """ln(F(u) - F(w)), u = s (nu - lower), w = s (nu - upper), at n nodes.
-
-    ``lower`` may be -infinity and ``upper`` infinity.
-    """
-    cdef Py_ssize_t q
-    if not lower < upper:
-        # Thresholds in the wrong order: no probability is left for the category.
-        for q in range(n):
-            out.value[q] = IMPOSSIBLE
-            out.u[q] = out.w[q] = out.uu[q] = out.uw[q] = out.ww[q] = 0.0
-    elif link == LOGIT:
-        logit_intervals(out, nu, lower, upper, s, n, derivatives)
+    """ln(F(u) - F(w)) for u > w (n,); u may be infinity and w -infinity."""
+    if link == LOGIT:
+        logit_intervals(out, u, w, n, derivatives)
     elif link == PROBIT:
-        normal_intervals(out, nu, lower, upper, s, n, derivatives)
+        normal_intervals(out, u, w, n, derivatives)
     else:
-        cloglog_intervals(out, nu, lower, upper, s, n, derivatives)
+        cloglog_intervals(out, u, w, n, derivatives)
+
+
+cdef inline void no_interval(Intervals *out, Py_ssize_t begin, Py_ssize_t end) noexcept nogil:
+    """Thresholds are in the wrong order: no probability is left for the category."""
+    cdef Py_ssize_t q
+    for q in range(begin, end):
+        out.value[q] = IMPOSSIBLE
+        out.u[q] = out.w[q] = out.uu[q] = out.uw[q] = out.ww[q] = 0.0

@@ -5,7 +5,8 @@
 Simulates data, fits in a process of its own each time, and writes ``benchmarks/SCALING.md``:
 seconds of the fit from the data in memory to the covariance matrix, peak memory of the process,
 and exponents: the slope of log time on log size between neighbours. The first are small because
-of fixed costs.
+of fixed costs, a few milliseconds, which increments of time do not have: if seconds are
+a + b n^k, those of sizes that grow by the same factor have slopes of k.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ import os
 import resource
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from multiprocessing import Process
 from pathlib import Path
@@ -224,9 +225,14 @@ def measured(size: Size, runs: int) -> dict[str, float]:
     return {key: float(np.median([one[key] for one in found])) for key in found[0]}
 
 
-def exponents(x: list[float], y: list[float]) -> str:
+def exponents(x: Sequence[float], y: Sequence[float]) -> str:
     """Slopes of log y on log x from each size to the next."""
     return ", ".join(f"{slope:.2f}" for slope in np.diff(np.log(y)) / np.diff(np.log(x)))
+
+
+def exponents_of_increments(x: list[float], y: list[float]) -> str:
+    """The same of increments of y, for x that grow by the same factor."""
+    return exponents(x[1:], np.maximum(np.diff(y), 1e-9).tolist())
 
 
 def report(largest: int, runs: int) -> Iterator[str]:
@@ -235,7 +241,8 @@ def report(largest: int, runs: int) -> Iterator[str]:
     yield (
         f"Medians of {runs} fits, each in a process of its own. *MB* is the peak memory of the"
         " process, *before* the same before the command, with the data in memory. As much memory"
-        " was held by another process before, so that the machine has it at hand.\n"
+        " was held by another process before, so that the machine has it at hand. Exponents of"
+        " increments are free of costs that do not grow: if seconds are a + b n^k they are k.\n"
     )
     for one in series(largest):
         yield f"## {one.title}\n"
@@ -259,6 +266,7 @@ def report(largest: int, runs: int) -> Iterator[str]:
         else:
             yield (
                 f"\nExponents from each size to the next: {exponents(x, seconds)};"
+                f" of increments {exponents_of_increments(x, seconds)};"
                 f" of one evaluation {exponents(x, each)}.\n"
             )
 

@@ -51,7 +51,7 @@ cdef inline void ordinal_piece(
     log_intervals(&p, link, u, w, n, derivatives)
     for i in range(first, stop):
         k = (i - first) * each
-        if not b.aux[LOWER][i] < b.aux[UPPER][i]:
+        if b.aux[LOWER][i] >= b.aux[UPPER][i]:
             no_interval(&p, k, k + each)
         if scaled:
             # Derivatives in thresholds that are infinite are zero.

@@ -21,11 +21,9 @@ ln Phi needs no care in the left tail and, to absolute precision, none in the ri
 
 from libc.math cimport fabs
 
-from block cimport (
-    CLIP, COMPLEMENTARY_LOG_LOG, IMPOSSIBLE, LOGIT, LOG_LOG, PROBIT,
-)
+from block cimport COMPLEMENTARY_LOG_LOG, IMPOSSIBLE, LOGIT, LOG_LOG, PROBIT
 from lanes cimport LANES, In, Out, exponentials, logarithms
-from links cimport Triple, log_of, mean
+from links cimport Triple, clipped, log_of, mean
 
 cdef enum:
     PIECE = 64      # predictors at a time
@@ -110,10 +108,6 @@ cdef inline double one_minus_exp(double t, double e) noexcept nogil:
     return t * p if t < 0.25 else 1.0 - e
 
 
-cdef inline double clip(double x) noexcept nogil:
-    return CLIP if x > CLIP else (-CLIP if x < -CLIP else x)
-
-
 cdef inline double at_least(double x) noexcept nogil:
     """An exponent, or one of which next to nothing is left: beyond it vector exp is slow."""
     return x if x > -FAR else -FAR
@@ -174,7 +168,7 @@ cdef inline void cloglog_event(
     cdef double e[PIECE]
     cdef double p[PIECE]
     for q in range(n):
-        t[q] = clip(x[q])
+        t[q] = clipped(x[q])
     exponentials_of(t, n)
     for q in range(n):
         e[q] = at_least(-t[q])
@@ -196,7 +190,7 @@ cdef inline void minus_exp(Logarithms *out, In x, Py_ssize_t n) noexcept nogil:
     cdef Py_ssize_t q
     cdef double t[PIECE]
     for q in range(n):
-        t[q] = clip(x[q])
+        t[q] = clipped(x[q])
     exponentials_of(t, n)
     for q in range(n):
         out.value[q] = -t[q]
@@ -331,8 +325,8 @@ cdef inline void cloglog_intervals(
     cdef double e[PIECE]
     cdef double p[PIECE]
     for q in range(n):
-        t[q] = clip(u[q])
-        r[q] = clip(w[q])
+        t[q] = clipped(u[q])
+        r[q] = clipped(w[q])
     exponentials_of(t, n)
     exponentials_of(r, n)
     for q in range(n):

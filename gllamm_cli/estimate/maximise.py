@@ -319,7 +319,7 @@ def maximise(
         for _ in range(MOST_REDUCTIONS):
             step, length, predicted = curvature.step(radius)
             whole = curvature.concave and length < radius
-            # Where they move far with so small a step nodes go ahead of the derivatives.
+            # Nodes that move far with small steps go ahead of the derivatives.
             lead = whole and adaptive and objective.drift > DRIFTING
             least = -rounding if predicted < rounding else 1e-4 * predicted
             small = max(SMALL_GAIN, UNNOTICED * abs(value))
@@ -335,7 +335,7 @@ def maximise(
             if whole:
                 # It will be good as a rule: compute the derivatives there at once.
                 ahead = objective.derivatives(point + step)
-                reached = max(reached, ahead[0])
+                reached = max(reached, ahead[0]) if np.isfinite(ahead[0]) else -np.inf
             gain = reached - value
             if gain > least:
                 moved = objective.follow(point + step)

@@ -18,10 +18,8 @@ NEAR = 0.5
 """Scales by which nodes may miss where they belong while the parameters are still moving."""
 AT_REST = 1e-4
 """Last movement of nodes, in their scales, after which another would not be felt."""
-
-
 NARROW = 3.0
-"""Mean of 1 / scale after a move that may make it as much as ``adapt.LARGEST_SHRINKAGE``."""
+"""Mean of 1 / scale after a first move, in which scales of 1 may shrink to a quarter."""
 MANY_UNITS = 1_000
 """Enough for a mean over units."""
 

@@ -16,7 +16,8 @@ Numerics
 With z >= 0 the normal distribution function is Phi(-z) = exp(-z^2 / 2) m(z), and m, scaled by
 a function with its asymptote, is a polynomial in (z - 5) / (z + 5) to a few units in the last
 place (the substitution of Shepherd and Laframboise 1981, Mathematics of Computation 36). So
-ln Phi needs no care in the left tail and, to absolute precision, none in the right one.
+ln Phi needs no care in the left tail and, to absolute precision, none in the right one. Bounds
+are comparisons that let NaN pass.
 """
 
 from libc.math cimport fabs
@@ -110,7 +111,7 @@ cdef inline double one_minus_exp(double t, double e) noexcept nogil:
 
 cdef inline double at_least(double x) noexcept nogil:
     """An exponent, or one of which next to nothing is left: beyond it vector exp is slow."""
-    return x if x > -FAR else -FAR
+    return -FAR if x < -FAR else x
 
 
 cdef inline Py_ssize_t whole(Py_ssize_t n) noexcept nogil:
@@ -269,7 +270,7 @@ cdef inline void logit_intervals(
 cdef inline double distance(double x) noexcept nogil:
     """From a threshold, which may be infinite."""
     x = fabs(x)
-    return x if x < FARTHEST_THRESHOLD else FARTHEST_THRESHOLD
+    return FARTHEST_THRESHOLD if x > FARTHEST_THRESHOLD else x
 
 
 cdef inline void normal_intervals(

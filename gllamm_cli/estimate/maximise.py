@@ -332,10 +332,12 @@ def maximise(
             if lead:
                 objective.follow(point + step)
             ahead = None
+            computable = True
             if whole:
                 # It will be good as a rule: compute the derivatives there at once.
                 ahead = objective.derivatives(point + step)
-                reached = max(reached, ahead[0]) if np.isfinite(ahead[0]) else -np.inf
+                computable = bool(np.isfinite(ahead[0]))
+                reached = max(reached, ahead[0]) if computable else -np.inf
             gain = reached - value
             if gain > least:
                 moved = objective.follow(point + step)
@@ -348,7 +350,7 @@ def maximise(
                 stale = False
                 curvature = _curvature(score, hessian)
                 continue
-            if adaptive and not lead:
+            if adaptive and not lead and computable:
                 close = 1e-3 * predicted / (1.0 + abs(value))
                 gain = objective.settled_value(point + step, close) - value
                 ahead = None

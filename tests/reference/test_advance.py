@@ -9,6 +9,7 @@ from test_collapse import FRAME, resolved
 
 from gllamm_cli.estimate import advance
 from gllamm_cli.estimate.advance import ByQuadrature, InClosedForm, advanced_start
+from gllamm_cli.estimate.engine import Engine
 from gllamm_cli.fit import starting
 from gllamm_cli.fit.estimator import fit_model
 from gllamm_cli.model.assemble import build_design
@@ -194,6 +195,36 @@ def test_few_large_clusters_start_from_some_of_their_rows(text, monkeypatch):
     assert found.log_likelihood == pytest.approx(plain.log_likelihood, abs=1e-6)
     assert (np.abs(found.estimates - plain.estimates) < 2e-5 * errors).all()
     np.testing.assert_allclose(np.sqrt(np.diag(found.covariance)), errors, rtol=2e-5)
+
+
+def test_rows_that_stand_for_many_are_not_left_out(monkeypatch):
+    """Of few patterns with large frequencies a part would say little."""
+    monkeypatch.setattr(advance, "FEWEST_ROWS", 1_000)
+    monkeypatch.setattr(advance, "ROWS_PER_UNIT", 20)
+    data = LARGE_CLUSTERS.assign(wt1=3.0)
+    for weight, is_start in (("", True), ("weight(wt)", False)):
+        text = f"b x, i(id) family(binom) link(logit) {weight} adapt"
+        asked, dataset = resolved(text, data)
+        design, spec, _ = build_design(asked.spec, dataset)
+        parameters = build_parameters(spec)
+        method = ByQuadrature(spec, parameters, build_reduction((), parameters.names), 1)
+        assert (advanced_start(method, design) is not None) == is_start
+
+
+@pytest.mark.parametrize("text", [FITTED_BY_ROWS[k] for k in (0, 1, 4)])
+def test_large_clusters_take_few_evaluations_of_derivatives(text, monkeypatch):
+    """Nodes held would be useless after each step: derivatives were computed twice."""
+    asked, dataset = resolved(text, LARGE_CLUSTERS)
+    calls = []
+    evaluate = Engine.evaluate
+
+    def watched(self, *arguments, **options):
+        calls.append(bool(options.get("derivatives")) and self.design.n_terms > len(self.design.y))
+        return evaluate(self, *arguments, **options)
+
+    monkeypatch.setattr(Engine, "evaluate", watched)
+    assert fit_model(asked, dataset).converged
+    assert 2 <= sum(calls) <= 7
 
 
 @pytest.mark.parametrize("text", [*FITTED, THINNED[9], THINNED[12]])

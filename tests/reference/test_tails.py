@@ -155,3 +155,39 @@ def test_ordered_categories(link, points):
         np.testing.assert_allclose(
             scores[:, columns[k]], wanted, rtol=1e-10, atol=1e-13 * np.abs(wanted).max()
         )
+
+
+ORDERED = [f"o one, i(id) link({link})" for link in ("ologit", "oprobit", "ocll", "soprobit")]
+UNORDERED = [f"y one, nocons i(id) family(binom) link({link})" for link in ("logit", *BINARY)]
+
+
+@pytest.mark.parametrize("points", [1, 8])
+@pytest.mark.parametrize(
+    ("model", "block"),
+    [(model, "fixed") for model in [*UNORDERED, *ORDERED, "o one, i(id) link(mlogit)"]]
+    + [(model, "threshold") for model in ORDERED],
+)
+def test_what_is_not_a_number_is_no_probability(model, block, points):
+    """Neither in a coefficient nor in a threshold; bounds of exponents must let it pass."""
+    random = np.random.default_rng(3)
+    data = pd.DataFrame(
+        {
+            "id": np.repeat(np.arange(10.0), 5),
+            "y": random.integers(0, 2, 50) * 1.0,
+            "o": random.integers(1, 4, 50) * 1.0,
+            "one": 1.0 + np.arange(50.0) % 2.0,
+            "w": 1.0,
+        }
+    )
+    if "soprobit" in model:
+        model += " s(sc)"
+    asked, dataset = resolved(f"{model} adapt nip({points})", data)
+    design, spec, _ = build_design(asked.spec, dataset)
+    parameters = build_parameters(spec)
+    theta = np.linspace(0.1, 1.0, parameters.n)
+    engine = Engine(design, parameters, 1)
+    nodes = standard_placement(design)
+    assert np.isfinite(engine.evaluate(theta, nodes, derivatives=True).log_likelihood)
+    theta[[name.block for name in parameters.names].index(block)] = np.nan
+    assert engine.evaluate(theta, nodes).log_likelihood == -np.inf
+    assert engine.evaluate(theta, nodes, derivatives=True).log_likelihood == -np.inf

@@ -11,9 +11,7 @@ from numpy.typing import NDArray
 from gllamm_cli.errors import InvalidSyntax
 from gllamm_cli.interpret.generators import group_numbers
 from gllamm_cli.interpret.run import Mask, Parsed, Run
-from gllamm_cli.interpret.statistics import (
-    standard_deviation,
-)
+from gllamm_cli.interpret.statistics import standard_deviation
 from gllamm_cli.report.table import abbreviate
 from gllamm_cli.stata.format import format_g
 from gllamm_cli.stata.functions import FloatArray, missing

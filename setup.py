@@ -41,60 +41,43 @@ HEADERS = sorted(
 )
 
 
-def kernel(name: str, flags: list[str]) -> Extension:
-    """Return the kernel for one instruction set."""
+def parallel(name: str, source: str, flags: list[str]) -> Extension:
+    """Return a module whose loops are shared among threads."""
     return Extension(
-        f"gllamm_cli._kernel_{name}",
-        [f"_ext/kernel_{name}.pyx"],
+        f"gllamm_cli.{name}",
+        [f"_ext/{source}.pyx"],
         depends=HEADERS,
         include_dirs=["_ext"],
         libraries=["m"],
-        extra_compile_args=["-O3", "-fopenmp", *RELAXED, *flags],
+        extra_compile_args=["-O3", "-fopenmp", *flags],
         extra_link_args=["-fopenmp"],
     )
 
 
 setup(
     ext_modules=[
-        *(kernel(name, flags) for name, flags in INSTRUCTIONS.items()),
+        # The kernel for each instruction set.
+        *(
+            parallel(f"_kernel_{name}", f"kernel_{name}", [*RELAXED, *flags])
+            for name, flags in INSTRUCTIONS.items()
+        ),
         Extension(
             "gllamm_cli._auxiliary",
             ["_ext/auxiliary.pyx"],
             libraries=["m"],
             extra_compile_args=["-O3"],
         ),
-        Extension(
-            "gllamm_cli._columns",
-            ["_ext/columns.pyx"],
-            extra_compile_args=["-O3", "-fopenmp", *RELAXED],
-            extra_link_args=["-fopenmp"],
-        ),
-        Extension(
-            "gllamm_cli._gaussian",
-            ["_ext/gaussian.pyx"],
-            depends=HEADERS,
-            include_dirs=["_ext"],
-            libraries=["m"],
-            extra_compile_args=["-O3", "-fopenmp", *RELAXED],
-            extra_link_args=["-fopenmp"],
-        ),
+        parallel("_columns", "columns", RELAXED),
+        parallel("_gaussian", "gaussian", RELAXED),
         Extension(
             "gllamm_cli._hermite", ["_ext/hermite.pyx"], libraries=["m"], extra_compile_args=["-O2"]
         ),
         Extension("gllamm_cli._hashing", ["_ext/hashing.pyx"], extra_compile_args=["-O3"]),
         Extension("gllamm_cli._memory", ["_ext/memory.pyx"]),
         Extension("gllamm_cli._numbers", ["_ext/numbers.pyx"], extra_compile_args=["-O3"]),
-        Extension(
-            "gllamm_cli._placement",
-            ["_ext/placement.pyx"],
-            libraries=["m"],
-            extra_compile_args=["-O3", "-fopenmp"],
-            extra_link_args=["-fopenmp"],
-        ),
+        parallel("_placement", "placement", []),
         Extension("gllamm_cli._processor", ["_ext/processor.pyx"]),
-        Extension(
-            "gllamm_cli._scanning", ["_ext/scanning.pyx"], extra_compile_args=["-O3", *RELAXED]
-        ),
+        parallel("_scanning", "scanning", RELAXED),
     ],
     options={"build_ext": {"parallel": os.cpu_count()}},
 )

@@ -24,7 +24,7 @@ def test_modules_with_such_loops_are_found():
     assert {"gllamm_cli._kernel_portable", "gllamm_cli._scanning"} <= set(parallel_modules())
 
 
-@pytest.mark.parametrize("name", parallel_modules())
+@pytest.mark.parametrize("name", list(parallel_modules()))
 def test_loops_for_several_threads_are_compiled_as_such(name):
     """Without the compiler's option they run, in one."""
     spec = find_spec(name)

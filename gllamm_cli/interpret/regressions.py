@@ -1,4 +1,4 @@
-"""Regressions without latent variables: regress, logit, poisson, ologit and their like."""
+"""Regressions without latent variables by maximum likelihood: logit, poisson, ologit and others."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import math
 from dataclasses import dataclass, replace
 
 import numpy as np
-from numpy.typing import NDArray
 
 from gllamm_cli.data import Dataset
 from gllamm_cli.errors import (
@@ -24,7 +23,7 @@ from gllamm_cli.interpret.run import Parsed, Run, plural
 from gllamm_cli.model.families import LINK_BY_NAME, find_family, find_link
 from gllamm_cli.model.spec import ChoiceSets, ModelSpec, Response, Sample, Thresholds
 from gllamm_cli.report.regression import Regression, count, regression_lines
-from gllamm_cli.stata.format import display, format_f, format_g
+from gllamm_cli.stata.format import display, format_f
 from gllamm_cli.stata.functions import FloatArray, missing
 from gllamm_cli.stata.lexer import whole
 from gllamm_cli.stata.named_matrix import Names
@@ -64,7 +63,7 @@ ALTERNATIVE = "__alternative"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class _Setup:
+class Setup:
     """What the options of a regression say, before there is a model."""
 
     data: Dataset
@@ -81,7 +80,7 @@ class _Setup:
     exponentiate: bool
 
 
-def _setup(run: Run, parsed: Parsed) -> _Setup:
+def read_setup(run: Run, parsed: Parsed) -> Setup:
     """Read the usual parts; temporary columns hold weights, offsets and clusters."""
     for option in ("from", "score", "scale", "asis"):
         if parsed.has(option):
@@ -140,7 +139,7 @@ def _setup(run: Run, parsed: Parsed) -> _Setup:
     level = parsed.number("level", default)
     if not 10 <= level <= 99.99:
         raise InvalidSyntax("level() must be between 10 and 99.99 inclusive", span=run.span)
-    return _Setup(
+    return Setup(
         data=data,
         depvar=depvar,
         covariates=covariates,
@@ -156,7 +155,7 @@ def _setup(run: Run, parsed: Parsed) -> _Setup:
     )
 
 
-def _spec(setup: _Setup, family: str, link: str, base: float | None = None) -> ModelSpec:
+def _spec(setup: Setup, family: str, link: str, base: float | None = None) -> ModelSpec:
     kind = LINK_BY_NAME[link]
     return ModelSpec(
         depvar=setup.depvar,
@@ -173,7 +172,7 @@ def _spec(setup: _Setup, family: str, link: str, base: float | None = None) -> M
     )
 
 
-def _replayed(run: Run, parsed: Parsed) -> bool:
+def replayed(run: Run, parsed: Parsed) -> bool:
     """Show the last results of this command again if nothing stands before the comma."""
     frame = parsed.frame
     found = run.session.results
@@ -189,9 +188,9 @@ def _replayed(run: Run, parsed: Parsed) -> bool:
 
 def _ml(run: Run) -> None:
     parsed = run.parse(OPTIONS)
-    if _replayed(run, parsed):
+    if replayed(run, parsed):
         return
-    setup = _setup(run, parsed)
+    setup = read_setup(run, parsed)
     family, link, heading = MODELS[run.name]
     y = setup.data.column(setup.depvar)
     if link in ("logit", "probit", "cll"):
@@ -215,7 +214,7 @@ def _ml(run: Run) -> None:
 logit = logistic = probit = cloglog = poisson = ologit = oprobit = mlogit = _ml
 
 
-def _recoded_outcome(setup: _Setup, y: FloatArray) -> Dataset:
+def _recoded_outcome(setup: Setup, y: FloatArray) -> Dataset:
     known = y[~np.isnan(y)]
     if np.isin(known, (0.0, 1.0)).all():
         return setup.data
@@ -223,7 +222,7 @@ def _recoded_outcome(setup: _Setup, y: FloatArray) -> Dataset:
     return setup.data.with_column(setup.depvar, new)
 
 
-def _most_frequent(setup: _Setup, y: FloatArray) -> float:
+def _most_frequent(setup: Setup, y: FloatArray) -> float:
     rows = np.array(setup.sample.selected, dtype=np.int64)
     values, counts = np.unique(y[rows][~np.isnan(y[rows])], return_counts=True)
     if not len(values):
@@ -231,7 +230,7 @@ def _most_frequent(setup: _Setup, y: FloatArray) -> float:
     return float(values[np.argmax(counts)])
 
 
-def _names(setup: _Setup, fitted: OneLevelFit, link: str) -> Names:
+def _names(setup: Setup, fitted: OneLevelFit, link: str) -> Names:
     """Names of parameters as Stata has them for these commands."""
     made: list[tuple[str, str]] = []
     for name in fitted.fit.names:
@@ -246,7 +245,7 @@ def _names(setup: _Setup, fitted: OneLevelFit, link: str) -> Names:
     return tuple(made)
 
 
-def _outcome_name(setup: _Setup, equation: str) -> str:
+def _outcome_name(setup: Setup, equation: str) -> str:
     """Label of an outcome, or its number; the engine calls category 4 ``c4``."""
     number = equation.removeprefix("c")
     labels = setup.data.labels_of(setup.depvar)
@@ -257,7 +256,7 @@ def _outcome_name(setup: _Setup, equation: str) -> str:
 def _finish(
     run: Run,
     parsed: Parsed,
-    setup: _Setup,
+    setup: Setup,
     fitted: OneLevelFit,
     heading: str,
     exponentiate: bool,
@@ -328,7 +327,7 @@ def _finish(
         rank=int(fit.n_free),
         sample=run.data.row_ids[np.unique(fitted.rows)],
         scalars=scalars,
-        macros=_macros(setup, robust),
+        macros=macros_of(setup, robust),
         regression=shown,
     )
     if not parsed.has("nolog"):
@@ -350,7 +349,8 @@ def _is_number(text: str) -> bool:
     return True
 
 
-def _macros(setup: _Setup, robust: bool) -> dict[str, str]:
+def macros_of(setup: Setup, robust: bool) -> dict[str, str]:
+    """What is stored about a regression in words."""
     macros = {"predict": "predict"}
     if robust:
         macros["vcetype"] = "Robust"
@@ -364,13 +364,13 @@ def _macros(setup: _Setup, robust: bool) -> dict[str, str]:
 def clogit(run: Run) -> None:
     """``clogit y x, group(g)``: conditional logit with one success in each group."""
     parsed = run.parse(f"GRoup(v) STrata(v) {OPTIONS}")
-    if _replayed(run, parsed):
+    if replayed(run, parsed):
         return
     option = "group" if parsed.has("group") else "strata"
     if not parsed.has(option):
         raise InvalidSyntax("option group() required", span=run.span)
     (group,) = run.option_variables(parsed, option)
-    setup = _setup(run, parsed)
+    setup = read_setup(run, parsed)
     if setup.robust or setup.cluster is not None or setup.weights:
         raise InvalidSyntax("clogit with weights or robust errors is not supported", span=run.span)
     y, rows = setup.data.column(setup.depvar), np.array(setup.sample.selected, dtype=np.int64)
@@ -407,9 +407,9 @@ def clogit(run: Run) -> None:
 def glm(run: Run) -> None:
     """``glm y x, family() link()``: the families and links of gllamm."""
     parsed = run.parse(OPTIONS)
-    if _replayed(run, parsed):
+    if replayed(run, parsed):
         return
-    setup = _setup(run, parsed)
+    setup = read_setup(run, parsed)
     words = parsed.text("family", "gaussian").split()
     family = find_family(words[0]).name
     defaults = {"gauss": "ident", "binom": "logit", "poiss": "log", "gamma": "recip"}
@@ -421,180 +421,3 @@ def glm(run: Run) -> None:
         spec, setup.data, robust=setup.robust, cluster=setup.cluster, threads=run.session.threads
     )
     _finish(run, parsed, setup, fitted, "exp(b)", setup.exponentiate, None)
-
-
-def regress(run: Run) -> None:
-    """Least squares, with Stata's analysis of variance above the table."""
-    parsed = run.parse(OPTIONS)
-    if _replayed(run, parsed):
-        return
-    setup = _setup(run, parsed)
-    data = setup.data
-    rows = np.array(setup.sample.selected, dtype=np.int64)
-    columns = [data.column(name)[rows] for name in (setup.depvar, *setup.covariates)]
-    w = data.column(TEMPORARY)[rows] if TEMPORARY in data.names else np.ones(len(rows))
-    known = ~np.isnan(np.column_stack([*columns, w])).any(axis=1)
-    rows = rows[known]
-    if len(rows) < 2:
-        raise InsufficientObservations(
-            "insufficient observations" if len(rows) else "no observations"
-        )
-    y, w = columns[0][known], w[known]
-    frequency = bool(setup.weights) and not setup.robust
-    n = float(w.sum()) if frequency else float(len(rows))
-    if not frequency:
-        w = w * len(rows) / w.sum()
-    names = [*setup.covariates, *(["_cons"] if setup.constant else [])]
-    X = np.column_stack(
-        [
-            *(column[known] for column in columns[1:]),
-            *([np.ones(len(rows))] if setup.constant else []),
-        ]
-    )
-    kept = _independent(X * np.sqrt(w)[:, None], names)
-    omitted = [name for k, name in enumerate(names) if k not in kept]
-    run.print(*(f"note: {name} omitted because of collinearity" for name in omitted))
-    X, names = X[:, kept], [names[k] for k in kept]
-    XtX = np.asarray(np.linalg.inv((X * w[:, None]).T @ X), dtype=np.float64)
-    b = XtX @ ((X * w[:, None]).T @ y)
-    residual = y - X @ b
-    k = X.shape[1]
-    rss = float((w * residual**2).sum())
-    df = n - k
-    mean = float((w * y).sum() / w.sum()) if setup.constant else 0.0
-    tss = float((w * (y - mean) ** 2).sum())
-    model_df = k - int(setup.constant)
-    s2 = rss / df if df > 0 else math.nan
-    V = s2 * XtX
-    residual_df = df
-    clusters = None
-    if setup.robust or setup.cluster is not None:
-        scores = X * (w * residual)[:, None]
-        if setup.cluster is not None:
-            groups = np.unique(data.column(setup.cluster)[rows], return_inverse=True)[1]
-            clusters = int(groups.max()) + 1
-            sums = np.zeros((clusters, k))
-            np.add.at(sums, groups, scores)
-            factor = clusters / (clusters - 1.0) * (n - 1.0) / (n - k)
-            V = factor * XtX @ (sums.T @ sums) @ XtX
-            residual_df = clusters - 1.0
-        else:
-            V = n / (n - k) * XtX @ (scores.T @ scores) @ XtX
-    _regress_results(
-        run, parsed, setup, names, b, V, rows,
-        n=n, rss=rss, mss=tss - rss, model_df=model_df, df=df, residual_df=residual_df,
-        clusters=clusters,
-    )  # fmt: skip
-
-
-def _independent(X: FloatArray, names: list[str]) -> list[int]:
-    """Columns that are no combination of the constant and the columns before them."""
-    order = [*([len(names) - 1] if names[-1:] == ["_cons"] else []), *range(len(names))]
-    basis: list[NDArray[np.float64]] = []
-    kept = []
-    for k in dict.fromkeys(order):
-        column = X[:, k].copy()
-        length = float(np.linalg.norm(column))
-        for _ in range(2):
-            for vector in basis:
-                column -= (vector @ column) * vector
-        rest = float(np.linalg.norm(column))
-        if rest > 1e-9 * length and length > 0:
-            basis.append(column / rest)
-            kept.append(k)
-    return sorted(kept)
-
-
-def _regress_results(
-    run: Run,
-    parsed: Parsed,
-    setup: _Setup,
-    names: list[str],
-    b: FloatArray,
-    V: FloatArray,
-    rows: NDArray[np.int64],
-    *,
-    n: float,
-    rss: float,
-    mss: float,
-    model_df: int,
-    df: float,
-    residual_df: float,
-    clusters: int | None,
-) -> None:
-    from scipy.special import fdtrc
-
-    robust = setup.robust or setup.cluster is not None
-    slopes = [k for k, name in enumerate(names) if name != "_cons"]
-    s2 = rss / df if df > 0 else math.nan
-    F = math.nan
-    if slopes:
-        bs, Vs = b[slopes], V[np.ix_(slopes, slopes)]
-        F = float(bs @ np.linalg.pinv(Vs) @ bs) / len(slopes)
-    p = float(fdtrc(len(slopes), residual_df, F)) if slopes and F >= 0 else math.nan
-    r2 = mss / (mss + rss) if mss + rss > 0 else math.nan
-    adjusted = 1.0 - (1.0 - r2) * (n - int(setup.constant)) / df if df > 0 else math.nan
-    label = f"F({len(slopes)}, {residual_df:.0f})"
-    right = [
-        ("Number of obs", count(n)),
-        (label, format_f(F, 10, 2).strip()),
-        ("Prob > F", f"{p:.4f}" if not math.isnan(p) else "."),
-        ("R-squared", f"{r2:.4f}"),
-    ]
-    if robust:
-        left: tuple[str, ...] = ("Linear regression",)
-        right.append(("Root MSE", format_g5(math.sqrt(s2))))
-    else:
-        right += [("Adj R-squared", f"{adjusted:.4f}"), ("Root MSE", format_g5(math.sqrt(s2)))]
-        left = _anova(mss, model_df, rss, df, n)
-    ll = -0.5 * n * (math.log(2 * math.pi) + math.log(rss / n) + 1.0) if rss > 0 else math.nan
-    scalars = {
-        "df_m": float(model_df), "df_r": residual_df, "F": F, "r2": r2, "r2_a": adjusted,
-        "rmse": math.sqrt(s2), "mss": mss, "rss": rss,
-    }  # fmt: skip
-    if clusters is not None:
-        scalars["N_clust"] = float(clusters)
-    estimates = Estimates(
-        command="regress",
-        line=f"regress {run.span.text}",
-        depvar=setup.depvar,
-        names=tuple(("", name) for name in names),
-        b=b,
-        V=V,
-        log_likelihood=ll,
-        n=n,
-        rank=len(b),
-        sample=run.data.row_ids[rows],
-        residual_df=residual_df,
-        scalars=scalars,
-        macros=_macros(setup, robust),
-        regression=Regression(
-            left=left,
-            right=tuple(right),
-            clusters=clusters,
-            widths=(48, 17, 10) if robust else (51, 15, 9),
-        ),
-    )
-    run.session.results = estimates
-    if not parsed.has("notable"):
-        run.print(*regression_lines(estimates, level=setup.level, exponentiate=setup.exponentiate))
-
-
-def format_g5(x: float) -> str:
-    """A number with five digits, as the root mean squared error is shown."""
-    return f"{x:.5g}".removeprefix("0") if abs(x) < 1e5 else format_g(x).strip()
-
-
-def _anova(mss: float, model_df: int, rss: float, df: float, n: float) -> tuple[str, ...]:
-    def line(name: str, ss: float, degrees: float) -> str:
-        ms = ss / degrees if degrees > 0 else math.nan
-        return f"{name:>12} | {format_g(ss, 11)} {degrees:>9,.0f} {format_g(ms, 11)}"
-
-    return (
-        "      Source |       SS           df       MS",
-        "-------------+----------------------------------",
-        line("Model", mss, model_df),
-        line("Residual", rss, df),
-        "-------------+----------------------------------",
-        line("Total", mss + rss, model_df + df),
-    )

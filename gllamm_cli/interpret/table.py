@@ -120,8 +120,9 @@ ROWS: tuple[tuple[ByUse, str, str], ...] = (
     (
         REPEAT,
         "regressions",
-        "reg.ress logit logistic prob.it cloglog pois.son glm olog.it oprob.it",
+        "logit logistic prob.it cloglog pois.son glm olog.it oprob.it",
     ),
+    (REPEAT, "least_squares", "reg.ress"),
     (REPEAT, "regressions", "mlog.it"),
     (NO, "selection", "treatreg etregress=treatreg"),
     (REPEAT, "mixed", "mixed xtmixed=mixed melogit xtmelogit=melogit meqrlogit=melogit meprobit"),

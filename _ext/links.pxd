@@ -2,7 +2,7 @@
 """Links: the mean as a function of the linear predictor.
 
 A new link is added here: in ``mean`` and, if its means are probabilities and
-its tails need care, in ``tails.add_log_probabilities``.
+its tails need care, in ``tails.log_probabilities``.
 
 Numerics
 --------

@@ -29,7 +29,7 @@ cdef inline void clear_auxiliary(const Model *g, Block *block) noexcept nogil:
 cdef inline void accumulate_plain(
     const Model *g, Work *w, Index i, const double *f1, const double *f2
 ) noexcept nogil:
-    """Add the derivatives of a row of weight 1, without auxiliary predictors, to its columns'."""
+    """Add the derivatives of a row, times its weight, in its linear predictor to its columns'."""
     cdef Index R = g.level[2].places, z, y
     cdef Row x = row_of(g, i)
     cdef const int *numbers

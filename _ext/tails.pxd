@@ -109,8 +109,8 @@ cdef inline double one_minus_exp(double t, double e) noexcept nogil:
     return t * p if t < 0.25 else 1.0 - e
 
 
-cdef inline double at_least(double x) noexcept nogil:
-    """An exponent, or one of which next to nothing is left: beyond it vector exp is slow."""
+cdef inline double bounded(double x) noexcept nogil:
+    """An exponent, or one that leaves next to nothing: of smaller ones vector exp is slow."""
     return -FAR if x < -FAR else x
 
 
@@ -142,7 +142,7 @@ cdef inline void normal(Logarithms *out, In x, Py_ssize_t n, bint derivatives) n
     cdef double e[PIECE]
     cdef double p[PIECE]
     for q in range(n):
-        e[q] = at_least(-0.5 * x[q] * x[q])
+        e[q] = bounded(-0.5 * x[q] * x[q])
     exponentials_of(e, n)
     for q in range(n):
         # Phi(x), in the left half times exp(x^2 / 2).
@@ -172,7 +172,7 @@ cdef inline void cloglog_event(
         t[q] = clipped(x[q])
     exponentials_of(t, n)
     for q in range(n):
-        e[q] = at_least(-t[q])
+        e[q] = bounded(-t[q])
     exponentials_of(e, n)
     for q in range(n):
         p[q] = one_minus_exp(t[q], e[q])
@@ -239,9 +239,9 @@ cdef inline void logit_intervals(
     cdef double e[PIECE]
     cdef double p[PIECE]
     for q in range(n):
-        out.u[q] = at_least(-fabs(u[q]))
-        out.w[q] = at_least(-fabs(w[q]))
-        e[q] = at_least(w[q] - u[q])
+        out.u[q] = bounded(-fabs(u[q]))
+        out.w[q] = bounded(-fabs(w[q]))
+        e[q] = bounded(w[q] - u[q])
     exponentials_of(out.u, n)
     exponentials_of(out.w, n)
     exponentials_of(e, n)
@@ -286,8 +286,8 @@ cdef inline void normal_intervals(
         x = distance(u[q])
         z = distance(w[q])
         a[q] = (x if x < z else z) if (u[q] > 0.0) == (w[q] > 0.0) else 0.0
-        out.u[q] = at_least(0.5 * (a[q] - x) * (a[q] + x))
-        out.w[q] = at_least(0.5 * (a[q] - z) * (a[q] + z))
+        out.u[q] = bounded(0.5 * (a[q] - x) * (a[q] + x))
+        out.w[q] = bounded(0.5 * (a[q] - z) * (a[q] + z))
     exponentials_of(out.u, n)
     exponentials_of(out.w, n)
     for q in range(n):
@@ -331,7 +331,7 @@ cdef inline void cloglog_intervals(
     exponentials_of(t, n)
     exponentials_of(r, n)
     for q in range(n):
-        e[q] = at_least(r[q] - t[q])
+        e[q] = bounded(r[q] - t[q])
     exponentials_of(e, n)
     for q in range(n):
         p[q] = one_minus_exp(t[q] - r[q], e[q])

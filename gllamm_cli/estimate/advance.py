@@ -100,7 +100,7 @@ class ByQuadrature(Method):
 
     def part_of(self, design: Design) -> Design | None:
         """Some top-level units or, if these are few, some rows of all."""
-        found = Method.part_of(self, design)
+        found = super().part_of(design)
         if found is not None or design.entry_start is not None:
             return found
         if total(design.frequency) > MOST_FREQUENT * design.n_rows:

@@ -65,9 +65,7 @@ def pctile(run: Run) -> None:
 def ttest(run: Run) -> None:
     """``ttest x == #``, ``ttest x == y``, ``ttest x, by(g) [unequal welch]``."""
     parsed = run.parse("by(v) Unequal Welch UNPaired Level(n)")
-    for option in ("welch", "unpaired", "level"):
-        if parsed.has(option):
-            raise InvalidSyntax(f"not yet supported: {option}", span=run.span)
+    parsed.refuse("welch", "unpaired", "level")
     rows = run.rows(parsed)
     sides = re.split(r"={1,2}", parsed.frame.body.text)
     if parsed.has("by"):

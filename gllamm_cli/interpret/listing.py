@@ -24,9 +24,7 @@ def list_(run: Run) -> None:
         "Clean NOObs NOLabel SEParator(n) SEPBY(v) ABbreviate(n) NOHeader Header DIvider Compress "
         "NOCompress Table Display fast string(n) Mean sum Constant LABVar(v) linesize(n)"
     )
-    for option in ("mean", "sum", "constant", "labvar"):
-        if parsed.has(option):
-            raise InvalidSyntax(f"not yet supported: {option}", span=run.span)
+    parsed.refuse("mean", "sum", "constant", "labvar")
     names = run.variables(parsed.frame.body, required=False) or run.data.names
     rows = np.flatnonzero(run.rows(parsed))
     if not len(rows):

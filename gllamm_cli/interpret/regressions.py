@@ -82,9 +82,7 @@ class Setup:
 
 def read_setup(run: Run, parsed: Parsed) -> Setup:
     """Read the usual parts; temporary columns hold weights, offsets and clusters."""
-    for option in ("from", "score", "scale", "asis"):
-        if parsed.has(option):
-            raise InvalidSyntax(f"not yet supported: {option}", span=run.span)
+    parsed.refuse("from", "score", "scale", "asis")
     expansion = expand_factors(parsed.frame.body, run.data)
     data, names = expansion.dataset, expansion.names
     if not names:

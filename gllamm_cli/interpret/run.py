@@ -52,6 +52,19 @@ class Parsed:
         """Whether an option was given."""
         return name in self.options
 
+    def refuse(self, *shown: str) -> None:
+        """Raise if any of these options of Stata's was given, ``()`` after those with arguments.
+
+        Raises
+        ------
+        InvalidSyntax
+            Naming the option, and where it stands.
+        """
+        for option in shown:
+            given = self.options.get(option.removesuffix("()"))
+            if given is not None:
+                raise InvalidSyntax(f"not yet supported: {option}", span=given.span)
+
     def text(self, name: str, default: str = "") -> str:
         """Argument of an option as typed, without outer quotes."""
         option = self.options.get(name)

@@ -353,9 +353,7 @@ def _float(values: NDArray[Any]) -> FloatArray:
 def contract(run: Run) -> None:
     """``contract varlist [if] [weight] [, freq(name) zero nomiss]``."""
     parsed = run.parse("Freq(w) Zero NOMISS CFreq(w) Percent(w)")
-    for option in ("cfreq", "percent"):
-        if parsed.has(option):
-            raise InvalidSyntax(f"not yet supported: {option}()", span=run.span)
+    parsed.refuse("cfreq()", "percent()")
     names = run.variables(parsed.frame.body)
     frequency = parsed.text("freq", "_freq")
     weights, _ = run.weights(parsed.frame.weight, ("fweight",))

@@ -17,9 +17,7 @@ MADE = ("_st", "_d", "_t", "_t0")
 def stset(run: Run) -> None:
     """``stset time [, failure(v) id(v)]``: makes _st, _d, _t and _t0."""
     parsed = run.parse("Failure(t) id(v) Origin(t) ENter(t) EXit(t) SCale(n) clear Noshow")
-    for option in ("origin", "enter", "exit", "scale"):
-        if parsed.has(option):
-            raise InvalidSyntax(f"not yet supported: {option}()", span=run.span)
+    parsed.refuse("origin()", "enter()", "exit()", "scale()")
     if parsed.has("clear"):
         run.data = run.data.keep([name for name in run.data.names if name not in MADE])
         return

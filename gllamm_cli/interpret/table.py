@@ -117,13 +117,9 @@ ROWS: tuple[tuple[ByUse, str, str], ...] = (
     (NO, "estat", "estat"),
     (NO, "bootstrap", "bootstrap bs=bootstrap"),
     (NO, "margins", "margins"),
-    (
-        REPEAT,
-        "regressions",
-        "logit logistic prob.it cloglog pois.son glm olog.it oprob.it",
-    ),
     (REPEAT, "least_squares", "reg.ress"),
-    (REPEAT, "regressions", "mlog.it"),
+    (REPEAT, "regressions", "logit logistic prob.it cloglog pois.son glm olog.it oprob.it"),
+    (REPEAT, "regressions", "mlog.it clogit"),
     (NO, "selection", "treatreg etregress=treatreg"),
     (REPEAT, "mixed", "mixed xtmixed=mixed melogit xtmelogit=melogit meqrlogit=melogit meprobit"),
     (REPEAT, "mixed", "mecloglog mepoisson xtmepoisson=mepoisson meqrpoisson=mepoisson meologit"),
@@ -131,7 +127,6 @@ ROWS: tuple[tuple[ByUse, str, str], ...] = (
     (NO, "survival", "stset stsplit"),
     (REPEAT, "comparison", "ttest"),
     (NO, "comparison", "xtile pctile"),
-    (REPEAT, "regressions", "clogit"),
     (NO, "xi", "xi"),
 )
 COMMANDS = _table()

@@ -23,9 +23,7 @@ def tabulate(run: Run) -> None:
         "Generate(w) Missing ROW COLumn CELL NOFreq CHi2 NOLabel plot sort SUMmarize(v) nokey all "
         "EXact LRchi2 V NOMEANS NOSTandard"
     )
-    for option in ("plot", "exact", "all", "v"):
-        if parsed.has(option):
-            raise InvalidSyntax(f"not yet supported: {option}", span=run.span)
+    parsed.refuse("plot", "exact", "all", "v")
     names = run.variables(parsed.frame.body)
     if len(names) > 2:
         raise InvalidSyntax("too many variables specified", span=run.span)

@@ -12,7 +12,6 @@ from gllamm_cli.columns import Values
 from gllamm_cli.data import Dataset, build_dataset
 from gllamm_cli.dta import write_dta
 from gllamm_cli.errors import DataChanged, FileMissing, InvalidSyntax, VarlistRequired
-from gllamm_cli.interpret.interpreter import new_names
 from gllamm_cli.interpret.macros import unquoted
 from gllamm_cli.interpret.run import Parsed, Run
 from gllamm_cli.read import read_dataset
@@ -20,7 +19,7 @@ from gllamm_cli.stata.definitions import STORAGE_TYPES
 from gllamm_cli.stata.functions import missing_value
 from gllamm_cli.stata.generate import stored
 from gllamm_cli.stata.lexer import is_name, part
-from gllamm_cli.stata.varlist import expand_varlist, parse_varlist
+from gllamm_cli.stata.varlist import expand_varlist, parse_newlist, parse_varlist
 
 KNOWN = {
     "hsb": "nlme/MathAchieve",
@@ -256,14 +255,14 @@ def typed_names(text: str) -> list[tuple[str, str]]:
     for word in re.findall(r"(?:(?:byte|int|long|float|double|str\d+)\s*)?\([^()]*\)|\S+", text):
         match = re.fullmatch(r"(\w*)\s*\(([^()]*)\)", word)
         if match:
-            pairs += [(name, match[1] or "float") for name in new_names(match[2])]
+            pairs += [(name, match[1] or "float") for name in parse_newlist(match[2])]
         elif re.fullmatch(r"byte|int|long|float|double|str\d+", word):
             pairs.append(("", word))
         elif pairs and not pairs[-1][0]:
             kind = pairs.pop()[1]
-            pairs += [(name, kind) for name in new_names(word)]
+            pairs += [(name, kind) for name in parse_newlist(word)]
         else:
-            pairs += [(name, "float") for name in new_names(word)]
+            pairs += [(name, "float") for name in parse_newlist(word)]
     if not pairs:
         raise VarlistRequired("varlist required", hint="name the variables to be read")
     for name, kind in pairs:

@@ -14,7 +14,8 @@ from gllamm_cli.errors import (
     InvalidSyntax,
     VariableNotFound,
 )
-from gllamm_cli.interpret.interpreter import LoopEnd, Stop
+from gllamm_cli.interpret.interpreter import Stop
+from gllamm_cli.interpret.loops import LoopEnd
 from gllamm_cli.interpret.macros import words
 from gllamm_cli.interpret.run import Run
 from gllamm_cli.stata.format import display

@@ -1,44 +1,40 @@
-"""Carries out statements: prefixes, control flow, and the dispatch to commands."""
+"""Carries out scripts: statements under their prefixes, blocks and programs."""
 
 from __future__ import annotations
 
-import errno
 import re
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from gllamm_cli.errors import (
-    FileCannotBeOpened,
-    General,
     GllammError,
     InvalidSyntax,
     NotAllowed,
     NothingPreserved,
     NotSorted,
-    OutOfMemory,
     Span,
     StoppedByLimit,
     UnknownCommand,
 )
 from gllamm_cli.interpret.blocks import Block, Line, Node, parse_blocks
+from gllamm_cli.interpret.dispatch import NAME, carry_out, named_command
 from gllamm_cli.interpret.extended import extended_function
+from gllamm_cli.interpret.loops import Loop, LoopEnd, foreach, forvalues
 from gllamm_cli.interpret.macros import Macros, number_text, words
 from gllamm_cli.interpret.outcomes import Noted, Outcome
+from gllamm_cli.interpret.prefixes import Prefix, read_groups, read_prefixes
 from gllamm_cli.interpret.run import Mask, Run
-from gllamm_cli.interpret.table import COMMANDS, ByUse, Command, find_command, unknown_command
+from gllamm_cli.interpret.table import ByUse, Command
 from gllamm_cli.stata.environment import Groups
 from gllamm_cli.stata.evaluate import Evaluator
-from gllamm_cli.stata.expression import ExpressionParser, parse_expression
+from gllamm_cli.stata.expression import leading_expression, parse_expression
 from gllamm_cli.stata.functions import is_text, truth
-from gllamm_cli.stata.lexer import expression_tokens, part, stripped, whole
-from gllamm_cli.stata.numlist import parse_numlist
+from gllamm_cli.stata.lexer import part, whole
 from gllamm_cli.stata.source import read_statements
-from gllamm_cli.stata.varlist import expand_varlist, parse_varlist
 
 if TYPE_CHECKING:
     from gllamm_cli.data import Dataset
@@ -49,27 +45,9 @@ MOST_PASSES = 10_000_000
 DEEPEST_CALL = 60
 BY_RULE = "-" * 79
 
-PREFIX = re.compile(
-    r"(?P<quietly>qui(?:etly|etl|et|e)?)\b(?!\s*=)"
-    r"|(?P<noisily>n|noi(?:sily|sil|si|s)?)\b(?=\s+\S)(?!\s*=)"
-    r"|(?P<capture>cap(?:ture|tur|tu|t)?)\b(?!\s*=)"
-    r"|(?P<version>version)\s+[\d.]+\s*:"
-    r"|(?P<xi>xi)\s*:"
-    r"|(?P<by>by(?:sort|sor|so|s)?)\s+(?P<groups>[^:]*?):(?!:)"
-)
-NAME = re.compile(r"[^\W\d]\w*|[!#?]")
-
 
 class Stop(Exception):
     """``exit``: ends the script or program."""
-
-
-class LoopEnd(Exception):
-    """``continue``, with ``break`` if no further pass is to follow."""
-
-    def __init__(self, leave: bool) -> None:
-        super().__init__()
-        self.leave = leave
 
 
 @dataclass(slots=True)
@@ -117,7 +95,7 @@ class Interpreter:
         self.failed: GllammError | None = None
         self.shown = ""
         self._unfinished = ""
-        self._muted = 0
+        self._muted = False
         self._passes = 0
         self._last_condition: bool | None = None
         self.frames = [self._frame("")]
@@ -158,7 +136,7 @@ class Interpreter:
     @property
     def muted(self) -> bool:
         """Whether answers are withheld."""
-        return self._muted > 0
+        return self._muted
 
     def evaluator(self) -> Evaluator:
         """What expressions refer to."""
@@ -186,7 +164,7 @@ class Interpreter:
 
     def run_quietly(self, text: str) -> None:
         """Run the statements of a text without output."""
-        muted, self._muted = self._muted, 1
+        muted, self._muted = self._muted, True
         listener = self.session.mute_listener()
         try:
             with self._without_echo():
@@ -277,10 +255,10 @@ class Interpreter:
         if block.end is not None and block.end.text == "end":
             self._block_of_lines(block)
             return
-        while match := PREFIX.match(head):
-            head = head[match.end() :].lstrip()
-        with self._prefixes(self.macros.expand(block.head.text)) as (left, _):
-            self._run_head(left.strip(), head, block.body)
+        _, typed = read_prefixes(head)
+        prefix, left = read_prefixes(self.macros.expand(head))
+        with self._under(prefix):
+            self._run_head(left.strip(), typed, block.body)
 
     def _run_head(self, expanded: str, head: str, body: Sequence[Node]) -> None:
         """Carry out a block by its head, with its macros replaced and as typed."""
@@ -290,9 +268,9 @@ class Interpreter:
         if not expanded:
             self.run_nodes(body)
         elif word == "foreach":
-            self._foreach(rest, body)
+            self._loop(foreach(rest, self.session, self.macros.local), body)
         elif word in ("forvalues", "forvalue", "forval", "forv"):
-            self._forvalues(rest, body)
+            self._loop(forvalues(rest, self.evaluator()), body)
         elif word == "while":
             self._while(head[len("while") :], body)
         elif word == "if":
@@ -307,14 +285,14 @@ class Interpreter:
         if self._passes > self.session.most_passes:
             raise StoppedByLimit(f"more than {self.session.most_passes:,} passes of loops")
 
-    def _loop(self, name: str, values: Sequence[str] | Iterator[str], body: Sequence[Node]) -> None:
+    def _loop(self, loop: Loop, body: Sequence[Node]) -> None:
         local = self.macros.local
-        outer = local.get(name)
+        outer = local.get(loop.name)
         self.frame.loops += 1
         try:
-            for value in values:
+            for value in loop.values:
                 self._pass()
-                local[name] = value
+                local[loop.name] = value
                 try:
                     self.run_nodes(body)
                 except LoopEnd as end:
@@ -323,77 +301,9 @@ class Interpreter:
         finally:
             self.frame.loops -= 1
             if outer is None:
-                local.pop(name, None)
+                local.pop(loop.name, None)
             else:
-                local[name] = outer
-
-    def _foreach(self, rest: str, body: Sequence[Node]) -> None:
-        match = re.match(r"(\w+)\s+(in|of)\b\s*(.*)", rest, re.DOTALL)
-        if match is None:
-            raise InvalidSyntax("invalid syntax: foreach name in list {, or foreach name of ...")
-        name, kind, items = match.groups()
-        if kind == "in":
-            self._loop(name, words(items), body)
-            return
-        source = re.match(r"(\w+)\s*(.*)", items, re.DOTALL)
-        if source is None:
-            raise InvalidSyntax("invalid syntax: foreach name of varlist, numlist, local or global")
-        what, items = source.groups()
-        if "varlist".startswith(what) and len(what) >= 3:
-            names = expand_varlist(parse_varlist(whole(items)), self.session.data_or_empty.names)
-            self._loop(name, names, body)
-        elif "numlist".startswith(what) and len(what) >= 3:
-            self._loop(name, [number_text(x) for x in parse_numlist(whole(items))], body)
-        elif "newlist".startswith(what) and len(what) >= 3:
-            self._loop(name, new_names(items), body)
-        elif what in ("local", "loc", "lcl"):
-            self._loop(name, self._live(self.macros.local, items.strip()), body)
-        elif "global".startswith(what) and len(what) >= 2:
-            self._loop(name, self._live(self.session.global_macros, items.strip()), body)
-        else:
-            raise InvalidSyntax(f"invalid syntax: foreach of {what}")
-
-    @staticmethod
-    def _live(macros: dict[str, str], name: str) -> Iterator[str]:
-        """Words of a macro that may grow while the loop runs."""
-        position = 0
-        while position < len(found := words(macros.get(name, ""))):
-            yield found[position]
-            position += 1
-
-    def _forvalues(self, rest: str, body: Sequence[Node]) -> None:
-        match = re.match(r"(\w+)\s*=\s*(.*)", rest, re.DOTALL)
-        if match is None:
-            raise InvalidSyntax("invalid syntax: forvalues name = first/last {")
-        self._loop(match[1], (number_text(x) for x in self._range(match[2])), body)
-
-    def _range(self, text: str) -> Iterator[float]:
-        """``1/3``, ``1(2)9``, ``0 .5 to 2``; bounds may be expressions."""
-
-        def value(piece: str) -> float:
-            number = float(np.ravel(self.evaluator().number(parse_expression(piece)))[0])
-            if not np.isfinite(number):
-                raise InvalidSyntax(f"invalid syntax: {piece.strip()} is no bound of a range")
-            return number
-
-        simple = re.fullmatch(r"\s*([^/()\s]+)\s*/\s*([^/()]+)", text)
-        stepped = re.fullmatch(r"\s*([^()]+)\(([^()]+)\)(.+)", text)
-        listed = re.fullmatch(r"\s*(\S+)\s+(\S+)\s*(?:to|:)\s*(\S+)\s*", text)
-        if simple:
-            first, step, last = value(simple[1]), 1.0, value(simple[2])
-        elif stepped:
-            first, step, last = (value(piece) for piece in stepped.groups())
-        elif listed:
-            first, second, last = (value(piece) for piece in listed.groups())
-            step = second - first
-        else:
-            raise InvalidSyntax("invalid syntax: forvalues takes 1/3, 1(2)9 or 0 .5 to 2")
-        if step == 0.0:
-            raise InvalidSyntax("invalid syntax: a range with step 0 has no end")
-        number = 0
-        while (first + number * step - last) * np.sign(step) <= 1e-9 * abs(step):
-            yield first + number * step
-            number += 1
+                local[loop.name] = outer
 
     def _while(self, condition: str, body: Sequence[Node]) -> None:
         self.frame.loops += 1
@@ -469,52 +379,37 @@ class Interpreter:
                 self.run_statement(text[len("else") :])
             return
         self._last_condition = None
-        with self._prefixes(text) as (left, prefix):
+        prefix, left = read_prefixes(text)
+        with self._under(prefix):
             if left:
                 self._prefixed(left, prefix)
 
     def _one_line_if(self, text: str) -> None:
         span = whole(text)
-        tokens = ExpressionParser(expression_tokens_of_prefix(part(span, 2, span.end)))
-        condition = tokens.parse()
-        if tokens.at("="):
-            raise tokens.unexpected("expected a command")
-        rest = part(span, tokens.current.span.start, span.end).text
+        condition, rest = leading_expression(part(span, len("if"), span.end))
         value = np.ravel(self.evaluator().number(condition))
         holds = bool(truth(value[:1]).any())
         if holds:
-            self.run_statement(rest)
+            self.run_statement(rest.text)
         self._last_condition = holds
 
     @contextmanager
-    def _prefixes(self, text: str) -> Iterator[tuple[str, Prefix]]:
-        """Take prefixes off a statement and hold them in force while it runs."""
-        muted, prefix = self._muted, Prefix()
-        captured = False
-        while match := PREFIX.match(text):
-            if match["quietly"]:
-                self._muted = 1
-            elif match["noisily"]:
-                self._muted = 0
-            elif match["capture"]:
-                captured, self._muted = True, 1
-            elif match["xi"]:
-                prefix.xi = True
-            elif match["by"]:
-                prefix.by = match["groups"]
-                prefix.sort = len(match["by"]) > len("by")
-            text = text[match.end() :].lstrip()
+    def _under(self, prefix: Prefix) -> Iterator[None]:
+        """Mute and capture as a statement's prefixes say, while it runs."""
+        muted = self._muted
+        if prefix.muted is not None:
+            self._muted = prefix.muted
         listener = self.session.mute_listener() if self._muted else None
         try:
-            yield text, prefix
+            yield
         except GllammError as error:
-            if not captured:
+            if not prefix.captured:
                 raise
             self.session.return_code = error.rc
             if not self._muted:
                 self.note(*error.render().split("\n"))
         else:
-            if captured:
+            if prefix.captured:
                 self.session.return_code = 0
         finally:
             self._muted = muted
@@ -533,13 +428,13 @@ class Interpreter:
         command, rest = self._command(text)
         if command.by is ByUse.NO:
             raise NotAllowed(f"{command.name} may not be combined with by", hint="see r(190)")
-        assert prefix.by is not None
-        names, extra, sort = self._by_names(prefix)
         data = self.session.data
-        order = data.sort_order([*names, *extra])
-        if not sort and not data.is_sorted(names):
+        by = read_groups(prefix, data.names)
+        names = list(by.names)
+        order = data.sort_order([*by.names, *by.within])
+        if not by.sort and not data.is_sorted(names):
             raise NotSorted("not sorted", hint=f"bysort {' '.join(names)}: sorts first")
-        if sort and order is not None:
+        if by.sort and order is not None:
             data = data.take(order)
             self.session.dataset = data
         groups = Groups.from_starts(data.group_starts(names), data.n_rows)
@@ -554,43 +449,9 @@ class Interpreter:
             within[start:end] = True
             self._carry_out(command, rest, within=within)
 
-    def _by_names(self, prefix: Prefix) -> tuple[list[str], list[str], bool]:
-        text, _, options = (prefix.by or "").partition(",")
-        sort = prefix.sort
-        for option in options.split():
-            if option not in ("sort", "sor", "so", "s", "rc0"):
-                raise InvalidSyntax(f"option {option} not allowed")
-            sort = sort or option.startswith("s")
-        match = re.fullmatch(r"([^()]*)(?:\(([^()]*)\))?\s*", text)
-        if match is None:
-            raise InvalidSyntax(f"invalid syntax: by {text}")
-        names = self.session.data.names
-        of_groups = expand_varlist(parse_varlist(whole(match[1])), names)
-        within = expand_varlist(parse_varlist(whole(match[2] or "")), names)
-        if not of_groups:
-            raise InvalidSyntax("invalid syntax: by needs variables")
-        return list(of_groups), list(within), sort
-
     def _command(self, text: str) -> tuple[Command, Span]:
-        span = stripped(whole(text))
-        match = NAME.match(span.text)
-        word = match.group() if match else span.text[:1]
-        rest = stripped(part(span, span.start + len(word), span.end))
-        if self.bare_models and self._is_bare_model(word, text):
-            return COMMANDS["gllamm"], span
-        command = find_command(word)
-        if command is not None:
-            return command, rest
         names = self.session.data_or_empty.names
-        error = unknown_command(word, part(span, span.start, span.start + max(1, len(word))))
-        is_variable = bool(word) and any(name.startswith(word) for name in names)
-        if self.bare_models and (is_variable or not error.hint):
-            return COMMANDS["gllamm"], span
-        raise error
-
-    def _is_bare_model(self, word: str, text: str) -> bool:
-        """A variable that is also the name of a command starts a model if i() follows."""
-        return word in self.session.data_or_empty.names and bool(re.search(r",.*\bi\s*\(", text))
+        return named_command(text, names, bare_models=self.bare_models)
 
     def _dispatch(self, text: str, lines: Sequence[str] = ()) -> None:
         word = NAME.match(text)
@@ -616,71 +477,8 @@ class Interpreter:
         lines: Sequence[str] = (),
     ) -> None:
         self.shown = span.source
-        module, _, function = command.handler.partition(":")
-        handler: Any = getattr(import_module(f"gllamm_cli.interpret.{module}"), function)
         run = Run(self.session, self, command.name, span, groups, within)
-        try:
-            if command.takes_lines:
-                handler(run, lines)
-            else:
-                handler(run)
-        except np.linalg.LinAlgError as error:
-            raise General(
-                f"{command.name} cannot be computed: {error}",
-                hint="numbers too large, or a singular matrix",
-            ) from error
-        except MemoryError as error:
-            raise OutOfMemory(
-                f"not enough memory for {command.name}", hint="fewer rows or points need less"
-            ) from error
-        except OSError as error:
-            # A reader of the output that has gone away is nobody's mistake.
-            if error.errno == errno.EPIPE:
-                raise
-            file = error.filename or "file"
-            raise FileCannotBeOpened(
-                f"{file} could not be opened", hint=error.strerror or str(error)
-            ) from error
-
-
-@dataclass(slots=True)
-class Prefix:
-    """Prefixes that change how a command is carried out."""
-
-    xi: bool = False
-    by: str | None = None
-    sort: bool = False
-
-
-def new_names(text: str) -> list[str]:
-    """Names to be made: ``x1-x5`` counts."""
-    names: list[str] = []
-    for item in text.replace("-", " - ").split():
-        if len(names) > 1 and names[-1] == "-":
-            names.pop()
-            first = re.fullmatch(r"(.*?)(\d+)", names[-1])
-            last = re.fullmatch(r"(.*?)(\d+)", item)
-            if not first or not last or first[1] != last[1] or int(last[2]) - int(first[2]) > 32766:
-                raise InvalidSyntax(f"{names[-1]}-{item} invalid range of new names")
-            width = len(first[2])
-            names += [
-                f"{first[1]}{k:0{width}d}" for k in range(int(first[2]) + 1, int(last[2]) + 1)
-            ]
-        else:
-            names.append(item)
-    return names
-
-
-def expression_tokens_of_prefix(span: Span) -> list[Any]:
-    """Tokens of an expression that a command follows; what cannot be read ends them."""
-    end = span.end
-    while True:
-        try:
-            return expression_tokens(part(span, span.start, end))
-        except GllammError as error:
-            if error.span is None or error.span.start <= span.start or error.span.start >= end:
-                raise
-            end = error.span.start
+        carry_out(command, run, lines)
 
 
 def _block_lines(block: Block) -> list[str]:

@@ -15,7 +15,6 @@ from gllamm_cli.errors import (
     TypeMismatch,
     VarlistRequired,
 )
-from gllamm_cli.interpret.interpreter import new_names
 from gllamm_cli.interpret.run import Mask, Run, plural
 from gllamm_cli.stata.definitions import parse_generate
 from gllamm_cli.stata.expression import Expression
@@ -30,7 +29,7 @@ from gllamm_cli.stata.generate import stored
 from gllamm_cli.stata.lexer import is_name, whole
 from gllamm_cli.stata.numlist import parse_numlist
 from gllamm_cli.stata.standard import split_assignment
-from gllamm_cli.stata.varlist import expand_varlist, find_variable, parse_varlist
+from gllamm_cli.stata.varlist import expand_varlist, find_variable, parse_newlist, parse_varlist
 
 INTEGER_TYPES = (("byte", -127, 100), ("int", -32767, 32740), ("long", -2147483647, 2147483620))
 
@@ -171,7 +170,8 @@ def rename(run: Run) -> None:
         change = str.lower if parsed.has("lower") else str.upper
         pairs = [(name, change(name)) for name in run.variables(parsed.frame.body)]
     elif grouped:
-        old, new = expand_varlist(parse_varlist(whole(grouped[1])), names), new_names(grouped[2])
+        old = expand_varlist(parse_varlist(whole(grouped[1])), names)
+        new = parse_newlist(grouped[2])
         if len(old) != len(new):
             raise InvalidSyntax(f"{len(old)} old names and {len(new)} new ones", span=run.span)
         pairs = list(zip(old, new, strict=True))

@@ -11,12 +11,13 @@ from dataclasses import dataclass, field
 
 from gllamm_cli.errors import (
     ExpressionTooLong,
+    GllammError,
     InvalidSyntax,
     NotAllowed,
     Span,
     UnbalancedParentheses,
 )
-from gllamm_cli.stata.lexer import Kind, Token, expression_tokens, joined, whole
+from gllamm_cli.stata.lexer import Kind, Token, expression_tokens, joined, part, whole
 
 BINARY = {
     "|": 1,
@@ -319,6 +320,33 @@ def parse_expression(source: str | Span) -> Expression:
     if parser.current.kind is not Kind.END:
         raise parser.unexpected("expected an operator")
     return expression
+
+
+def leading_expression(span: Span) -> tuple[Expression, Span]:
+    """Parse the expression that a text begins with; return it and what follows.
+
+    Raises
+    ------
+    InvalidSyntax, NotAllowed, UnbalancedParentheses
+        With the place of the offending token.
+    """
+    parser = ExpressionParser(_leading_tokens(span))
+    expression = parser.parse()
+    if parser.at("="):
+        raise parser.unexpected("expected a command")
+    return expression, part(span, parser.current.span.start, span.end)
+
+
+def _leading_tokens(span: Span) -> list[Token]:
+    """Tokens up to where something cannot belong to an expression."""
+    end = span.end
+    while True:
+        try:
+            return expression_tokens(part(span, span.start, end))
+        except GllammError as error:
+            if error.span is None or error.span.start <= span.start or error.span.start >= end:
+                raise
+            end = error.span.start
 
 
 def format_number(value: float) -> str:

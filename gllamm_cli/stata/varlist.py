@@ -15,6 +15,7 @@ from gllamm_cli.errors import InvalidSyntax, NotAllowed, Span, VariableNotFound
 from gllamm_cli.stata.lexer import NAME, joined, part
 
 MOST_SUGGESTIONS = 5
+MOST_NEW_NAMES = 32_766
 
 XI_TERM = re.compile(r"[iI]\.(?P<first>[^*|]+)(?:(?P<operator>[*|])(?P<second>.+))?")
 FACTOR = re.compile(r"(?:[cC]|[iI]?[bB]\S*|[iI]?\d+|[iI][nN]?|[oO])\..*|.*#.*|[iI]\(.*|[iI]b.*\..*")
@@ -205,6 +206,29 @@ def expand_varlist(items: Sequence[VarlistItem], names: Sequence[str]) -> tuple[
                     hint="i. terms belong in the list of covariates",
                 )
     return tuple(expanded)
+
+
+def parse_newlist(text: str) -> list[str]:
+    """Names to be made: ``x1-x5`` counts."""
+    names: list[str] = []
+    for item in text.replace("-", " - ").split():
+        if len(names) > 1 and names[-1] == "-":
+            names.pop()
+            names += _counted(names[-1], item)
+        else:
+            names.append(item)
+    return names
+
+
+def _counted(before: str, to: str) -> list[str]:
+    """Names that follow ``before`` up to ``to``."""
+    first, last = re.fullmatch(r"(.*?)(\d+)", before), re.fullmatch(r"(.*?)(\d+)", to)
+    if not first or not last or first[1] != last[1]:
+        raise InvalidSyntax(f"{before}-{to} invalid range of new names")
+    begin, end, width = int(first[2]), int(last[2]), len(first[2])
+    if end - begin > MOST_NEW_NAMES:
+        raise InvalidSyntax(f"{before}-{to} invalid range of new names")
+    return [f"{first[1]}{k:0{width}d}" for k in range(begin + 1, end + 1)]
 
 
 def format_item(item: VarlistItem) -> str:

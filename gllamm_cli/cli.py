@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 import click
 
 from gllamm_cli import __version__
-from gllamm_cli.errors import GllammError, InvalidSyntax
+from gllamm_cli.errors import FileCannotBeOpened, GllammError, InvalidSyntax, OutOfMemory
 from gllamm_cli.process import own_process
 
 if TYPE_CHECKING:
@@ -191,22 +191,18 @@ def _errors_reported() -> Iterator[None]:
     except KeyboardInterrupt:
         message = "--Break--\nr(1);"
     except MemoryError:
-        message = "not enough memory\n(fewer integration points need less)\nr(909);"
+        told = OutOfMemory("not enough memory", hint="fewer integration points need less")
+        message = told.render()
     except OSError as error:
         # A reader that has gone away is nobody's mistake: click ends quietly.
         if error.errno == errno.EPIPE:
             raise
-        message = _file_error(error)
+        message = FileCannotBeOpened.told(error).render()
     else:
         return
     first, rest = message.split("\n", 1)
     click.echo(f"{click.style(first, fg='red')}\n{rest}", err=True)
     raise click.exceptions.Exit(1)
-
-
-def _file_error(error: OSError) -> str:
-    what = f"file {error.filename} could not be opened" if error.filename else "input/output error"
-    return f"{what}\n({error.strerror or error})\nr(603);"
 
 
 @cli.command(

@@ -318,6 +318,14 @@ class FileCannotBeOpened(GllammError):
 
     rc = 603
 
+    @classmethod
+    def told(cls, error: OSError) -> FileCannotBeOpened:
+        """Say what the system said."""
+        what = (
+            f"file {error.filename} could not be opened" if error.filename else "input/output error"
+        )
+        return cls(what, hint=error.strerror or str(error))
+
 
 class FileExists(GllammError):
     """A file that would be overwritten."""

@@ -77,7 +77,4 @@ def carry_out(command: Command, run: Run, lines: Sequence[str]) -> None:
         # A reader of the output that has gone away is nobody's mistake.
         if error.errno == errno.EPIPE:
             raise
-        file = error.filename or "file"
-        raise FileCannotBeOpened(
-            f"{file} could not be opened", hint=error.strerror or str(error)
-        ) from error
+        raise FileCannotBeOpened.told(error) from error

@@ -15,6 +15,7 @@ from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
+from weakref import finalize
 
 import numpy as np
 from numpy.typing import NDArray
@@ -43,8 +44,6 @@ from gllamm_cli.stata.varlist import expand_varlist, format_item, parse_varlist
 from gllamm_cli.stata.xi import expand_command, expand_xi
 
 if TYPE_CHECKING:
-    from tempfile import TemporaryDirectory
-
     import pandas as pd
 
     from gllamm_cli.data import Dataset
@@ -161,7 +160,7 @@ class Session:
         self.last_fit = fit
         self.before_first_model: list[str] = []
         self.last_test: list[tuple[NDArray[np.float64], float, str]] = []
-        self._temporary_folder: TemporaryDirectory[str] | None = None
+        self._temporary_folder: Path | None = None
         self._n_temporary = 0
         self._read_seconds: float | None = None
 
@@ -255,13 +254,14 @@ class Session:
         """Return the name of a file that goes when the session ends; scripts may write it."""
         if self._temporary_folder is None:
             # Imported late: few scripts ask for one.
-            from tempfile import TemporaryDirectory
+            from shutil import rmtree
+            from tempfile import mkdtemp
 
-            self._temporary_folder = TemporaryDirectory(prefix="gllamm-py-")
-            folder = Path(self._temporary_folder.name)
-            self.permissions = self.permissions.with_folder(folder)
+            self._temporary_folder = Path(mkdtemp(prefix="gllamm-py-"))
+            finalize(self, rmtree, self._temporary_folder, ignore_errors=True)
+            self.permissions = self.permissions.with_folder(self._temporary_folder)
         self._n_temporary += 1
-        return str(Path(self._temporary_folder.name) / f"{self._n_temporary:06d}.dta")
+        return str(self._temporary_folder / f"{self._n_temporary:06d}.dta")
 
     def forget(self) -> None:
         """Drop everything but the data: definitions, results, programs."""

@@ -9,6 +9,8 @@ FloatArray = NDArray[np.float64]
 
 SINGULAR = 1e-13
 """Eigenvalue of the information in unit-diagonal scale that counts as zero."""
+LEAST_CURVATURE = 1e-280
+"""Curvature of a parameter that counts as zero: variances beyond its inverse are no numbers."""
 
 
 def invert_information(hessian: FloatArray) -> FloatArray:
@@ -21,7 +23,7 @@ def invert_information(hessian: FloatArray) -> FloatArray:
         return np.zeros((0, 0))
     information = -hessian
     diagonal = information.diagonal()
-    scale = 1.0 / np.sqrt(np.where(diagonal > 0.0, diagonal, 1.0))
+    scale = 1.0 / np.sqrt(np.where(diagonal > LEAST_CURVATURE, diagonal, 1.0))
     values, vectors = np.linalg.eigh(information * np.outer(scale, scale))
     used = values > SINGULAR * max(values[-1], SINGULAR)
     inverse = (vectors[:, used] / values[used]) @ vectors[:, used].T

@@ -17,7 +17,7 @@ from gllamm_cli.errors import (
     Span,
     UnbalancedParentheses,
 )
-from gllamm_cli.stata.lexer import Kind, Token, expression_tokens, joined, part, whole
+from gllamm_cli.stata.lexer import RESERVED, Kind, Token, expression_tokens, joined, part, whole
 
 BINARY = {
     "|": 1,
@@ -295,6 +295,10 @@ class ExpressionParser:
                 return Element(token.text, index, column, span=span)
             closing = self.expect("]", opening)
             return Subscript(token.text, index, span=joined(token.span, closing.span))
+        if token.text in RESERVED:
+            raise InvalidSyntax(
+                f"{token.text} invalid name", span=token.span, hint="a word of the language"
+            )
         return Name(token.text, span=token.span)
 
 

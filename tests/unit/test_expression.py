@@ -98,3 +98,14 @@ def test_endless_expressions_are_refused_not_recursed_into():
         with pytest.raises(GllammError) as caught:
             parse_expression(source)
         assert caught.value.rc == 130
+
+
+@pytest.mark.parametrize("source", ["2*in", "if + 1", "x > using", "-double"])
+def test_words_of_the_language_are_no_variables(source):
+    """What `x*in -5/l` meant could not be printed and read again."""
+    with pytest.raises(GllammError, match="invalid name"):
+        parse_expression(source)
+
+
+def test_functions_may_be_called_as_types_are():
+    assert constant_value(parse_expression("int(2.7) + float(1)")) == 3

@@ -1,9 +1,13 @@
 """Scripts can neither run programs nor write where they may not."""
 
+import gc
+from pathlib import Path
+
 import pytest
 from scripts import failure, printed, run_do
 
 from gllamm_cli.interpret.permissions import Permissions
+from gllamm_cli.session import Session
 
 
 @pytest.mark.parametrize(
@@ -91,6 +95,15 @@ count
 """
     assert printed(script)[-1] == "  4"
     assert not list(tmp_path.iterdir())
+
+
+def test_temporary_files_are_gone_after_the_session():
+    session = Session()
+    folder = Path(session.temporary_file()).parent
+    assert folder.is_dir()
+    del session
+    gc.collect()
+    assert not folder.exists()
 
 
 def test_what_the_system_refuses_is_an_error_of_the_script(tmp_path, monkeypatch):

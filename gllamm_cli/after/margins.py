@@ -1,32 +1,23 @@
-"""Averages of expected responses over rows, their derivatives, and delta-method covariances.
+"""Margins: linear combinations of averages of predictions, and delta-method covariances.
 
-A margin is (sum_i w_i m_i(theta)) / sum_i w_i, with m_i the expected response of row i for
-given values of covariates: integrated over the distribution of the latent variables, at
-latent variables of zero, or the fixed part of the linear predictor. Everything asked for
-is a linear combination of such averages: effects of a factor are differences of two,
-derivatives in a continuous covariate central differences of fourth order.
+Effects of a factor are differences of two averages, derivatives in a continuous covariate
+central differences of fourth order.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from enum import StrEnum
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
-from gllamm_cli.after.delta import jacobian, steps
+from gllamm_cli.after.average import Average, Prediction, check_prediction
+from gllamm_cli.after.delta import steps
 from gllamm_cli.after.terms import Terms
-from gllamm_cli.errors import General, InvalidSyntax
 from gllamm_cli.fit.fit import Fit
-from gllamm_cli.model.families import LINK_BY_NAME
 from gllamm_cli.model.spec import ModelSpec
-from gllamm_cli.predict.checks import check_above, check_outcome
-from gllamm_cli.predict.expectation import expectation, linear_coefficients, prior_nodes
-from gllamm_cli.predict.means import conditional_mean
-from gllamm_cli.predict.model import PreparedModel, prepare
 
 if TYPE_CHECKING:
     from gllamm_cli.data import Dataset
@@ -38,131 +29,6 @@ STEP = 1e-2
 """Step of derivatives in covariates, in standard deviations of the covariate."""
 STENCIL = ((-2.0, 1.0 / 12.0), (-1.0, -8.0 / 12.0), (1.0, 8.0 / 12.0), (2.0, -1.0 / 12.0))
 """Offsets and weights of the central difference of fourth order."""
-
-
-class Kind(StrEnum):
-    """What is averaged."""
-
-    MARGINAL = "mu marginal"
-    FIXED_ONLY = "mu fixedonly"
-    XB = "xb"
-
-
-@dataclass(frozen=True, slots=True)
-class Prediction:
-    """What is averaged: ``outcome`` and ``above`` choose a category of a response with such."""
-
-    kind: Kind = Kind.MARGINAL
-    outcome: float | None = None
-    above: float | None = None
-
-
-def check_prediction(spec: ModelSpec, prediction: Prediction) -> None:
-    """Refuse predictions that the model does not have.
-
-    Raises
-    ------
-    General, InvalidSyntax
-        A category that is missing, unknown or out of place; grouped rows.
-    """
-    if spec.choice_sets is not None or spec.composite is not None:
-        raise General(
-            "margins is not for expanded() and composite()",
-            hint="gllapred, mu marginal gives the predictions to average",
-        )
-    nominal = LINK_BY_NAME[spec.response.link].nominal
-    given = prediction.outcome is not None, prediction.above is not None
-    if prediction.kind is Kind.XB:
-        if any(given) and not (nominal and given == (True, False)):
-            raise InvalidSyntax("xb has no category: leave out outcome() and above()")
-    elif spec.thresholds:
-        if sum(given) != 1:
-            raise InvalidSyntax(
-                "an ordinal response needs outcome(#) or above(#) in predict()",
-                hint="predict(outcome(2)) is the probability of 2, predict(above(2)) of more",
-            )
-        if prediction.outcome is not None and len(spec.thresholds) > 1:
-            raise InvalidSyntax("outcome() is for one ordinal response", hint="above()")
-        _categories(spec, prediction)
-    elif given[1] or (given[0] and not nominal):
-        raise InvalidSyntax("outcome() and above() are for responses with categories")
-    if nominal:
-        check_outcome(spec, prediction.outcome)
-
-
-def _categories(spec: ModelSpec, prediction: Prediction) -> list[tuple[float, tuple[float, ...]]]:
-    """Signs and categories with P(outcome) = sum of sign * P(y > category).
-
-    An empty tuple of categories with sign 1 stands for the probability 1.
-    """
-    if not spec.thresholds or prediction.kind is Kind.XB:
-        return [(1.0, tuple(t.categories[0] for t in spec.thresholds))]
-    if prediction.above is not None:
-        return [(1.0, check_above(spec, (prediction.above,)))]
-    codes = spec.thresholds[0].categories
-    if prediction.outcome not in codes:
-        raise InvalidSyntax(
-            f"{prediction.outcome:g} is no category of {spec.depvar}",
-            hint="categories: " + " ".join(f"{code:g}" for code in codes),
-        )
-    place = codes.index(prediction.outcome)
-    pieces: list[tuple[float, tuple[float, ...]]] = []
-    pieces.append((1.0, (codes[place - 1],) if place else ()))
-    if place < len(codes) - 1:
-        pieces.append((-1.0, (codes[place],)))
-    return pieces
-
-
-class Average:
-    """Weighted average of a prediction over the rows of some data, as a function of theta."""
-
-    def __init__(
-        self,
-        fit: Fit,
-        dataset: Dataset,
-        rows: IndexArray,
-        weight: FloatArray,
-        prediction: Prediction,
-        threads: int | None,
-    ) -> None:
-        model = prepare(fit, dataset, rows, fit.estimates, needs_response=False, threads=threads)
-        self.model: PreparedModel = model
-        self.prediction = prediction
-        self.categories = _categories(fit.spec, prediction)
-        own = weight[model.prepared.design.rows]
-        if model.prepared.alternative is not None:
-            own = np.where(model.prepared.alternative == prediction.outcome, own, 0.0)
-        self.weight = own / own.sum()
-
-    def __call__(self, theta: FloatArray) -> float:
-        """Average at parameters ``theta`` (K,)."""
-        model = self.model
-        prepared, parameters = model.prepared, model.parameters
-        n_latent = 0 if model.is_one_level else int(model.structure.dimensions[-1])
-        coefficients = linear_coefficients(prepared, parameters, theta, n_latent)
-        if self.prediction.kind is Kind.XB:
-            return float(self.weight @ coefficients[:, 0])
-        total = 0.0
-        for sign, above in self.categories:
-            if not above and self.model.fit.spec.thresholds:
-                total += sign
-                continue
-            total += sign * self._mean(theta, coefficients, above)
-        return total
-
-    def _mean(self, theta: FloatArray, coefficients: FloatArray, above: tuple[float, ...]) -> float:
-        model = self.model
-        prepared = model.prepared
-        mean = conditional_mean(prepared, theta[model.parameters.auxiliary_index], above)
-        if model.is_one_level or self.prediction.kind is Kind.FIXED_ONLY:
-            return float(self.weight @ mean(coefficients[:, :1], 0, prepared.n_rows)[0][:, 0])
-        values = expectation(
-            lambda nu, begin, end: mean(nu, begin, end)[0],
-            prepared,
-            coefficients,
-            prior_nodes(model.engine, prepared, theta),
-        )
-        return float(self.weight @ values)
 
 
 @dataclass(frozen=True, slots=True)
@@ -233,13 +99,12 @@ def average_margins(
             pieces.append((factor, Average(fit, data, rows, weight, prediction, threads)))
         averages.append(pieces)
 
-    def all_margins(theta: FloatArray) -> FloatArray:
-        return np.array([sum(f * average(theta) for f, average in of) for of in averages])
-
     theta, V = fit.estimates, fit.covariance
-    J = jacobian(all_margins, theta, steps(theta, V))
+    h = steps(theta, V)
+    found = np.array([sum(f * average(theta) for f, average in of) for of in averages])
+    J = np.array([sum(f * average.gradient(theta, h) for f, average in of) for of in averages])
     labels = tuple((margin.equation, margin.name) for margin in margins)
-    return Margins(labels, all_margins(theta), J @ V @ J.T, J)
+    return Margins(labels, found, J @ V @ J.T, J)
 
 
 def row_weights(spec: ModelSpec, dataset: Dataset) -> FloatArray:

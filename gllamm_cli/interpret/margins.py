@@ -9,16 +9,8 @@ from itertools import product
 
 import numpy as np
 
-from gllamm_cli.after.margins import (
-    Kind,
-    Margin,
-    Margins,
-    Prediction,
-    average_margins,
-    check_prediction,
-    derivative,
-    row_weights,
-)
+from gllamm_cli.after.average import Kind, Prediction, check_prediction
+from gllamm_cli.after.margins import Margin, Margins, average_margins, derivative, row_weights
 from gllamm_cli.after.terms import Terms, model_terms
 from gllamm_cli.data import Dataset
 from gllamm_cli.errors import General, InvalidSyntax, NoObservations, NotAFactor, VariableNotFound

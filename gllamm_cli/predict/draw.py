@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gllamm_cli.model.families import LINK_BY_NAME
-from gllamm_cli.predict.means import MEANS, conditional_mean, thresholds
+from gllamm_cli.predict.means import INVERSE_LINKS, conditional_mean, thresholds
 from gllamm_cli.predict.model import PreparedModel
 
 FloatArray = NDArray[np.float64]
@@ -24,8 +24,8 @@ def draw_responses(model: PreparedModel, nu: FloatArray, random: np.random.Gener
     spec = prepared.spec
     # Only means of ordinal responses depend on the category; those are not used here.
     lowest = tuple(response.categories[0] for response in spec.thresholds)
-    mean = conditional_mean(prepared, model.alpha, lowest)
-    mu = mean(nu[:, None], 0, prepared.n_rows)[0][:, 0]
+    conditional = conditional_mean(prepared, model.alpha, lowest)
+    mu = conditional.mean(nu[:, None], 0, prepared.n_rows)[:, 0]
     scale = np.full(prepared.n_rows, np.nan) if model.scales is None else model.scales
     out = np.full(prepared.n_rows, np.nan)
     for position, response in enumerate(spec.responses):
@@ -99,7 +99,7 @@ def _ordinal(
         above /= model.scales[rows, None]
     uniform = random.random(len(rows))
     with np.errstate(over="ignore"):
-        exceeded = uniform[:, None] < MEANS[link.name][0](above)
+        exceeded = uniform[:, None] < INVERSE_LINKS[link.name].mean(above)
     drawn = categories[exceeded.sum(axis=1)]
     return np.where(np.isnan(above).any(axis=1), np.nan, drawn)
 

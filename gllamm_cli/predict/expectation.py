@@ -8,11 +8,14 @@ combinations r of nodes of all levels.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
 
 from gllamm_cli.estimate.engine import Engine
+from gllamm_cli.estimate.threads import available_threads
 from gllamm_cli.model.parameters import Parameters
 from gllamm_cli.predict.design import PredictionDesign
 from gllamm_cli.predict.means import chunks
@@ -68,7 +71,32 @@ class NodeWeights:
 
     def average(self, g: RowFunction, coefficients: FloatArray, begin: int, end: int) -> FloatArray:
         """Expectation of ``g`` in rows ``begin:end``, given their ``coefficients`` (N, 1 + D)."""
-        unit = self._unit[begin - self.begin : end - self.begin]
+        return np.asarray(self._terms(g, coefficients, begin, end).sum(axis=1))
+
+    def average_products(
+        self, g: RowFunction, coefficients: FloatArray, begin: int, end: int
+    ) -> FloatArray:
+        """Expectations of ``g`` times 1 and each latent dimension, (end - begin, 1 + D)."""
+        terms = self._terms(g, coefficients, begin, end)
+        values = self._values
+        if len(values) == 1:
+            products = terms @ values[0]
+        else:
+            products = np.einsum("nr,nrd->nd", terms, values[self._unit_of(begin, end)])
+        return np.column_stack([terms.sum(axis=1), products])
+
+    def mean(self) -> NodeWeights:
+        """Return a single node at the means, which is as good for linear functions."""
+        means = np.einsum("ur,urd->ud", self._weights, self._values)
+        ones = np.ones((len(means), 1))
+        return NodeWeights(self.begin, self.end, self._unit, ones, means[:, None, :])
+
+    def _unit_of(self, begin: int, end: int) -> IndexArray:
+        return self._unit[begin - self.begin : end - self.begin]
+
+    def _terms(self, g: RowFunction, coefficients: FloatArray, begin: int, end: int) -> FloatArray:
+        """Weights of the nodes times ``g``, (end - begin, R)."""
+        unit = self._unit_of(begin, end)
         rows = coefficients[begin:end]
         nu = np.repeat(rows[:, :1], self.n_nodes, axis=1)
         for m in range(self._values.shape[2]):
@@ -77,9 +105,12 @@ class NodeWeights:
             nu += rows[:, m + 1, None] * (values if len(values) == 1 else values[unit])
         weights = self._weights if len(self._weights) == 1 else self._weights[unit]
         with np.errstate(invalid="ignore"):
-            # A node without weight does not count even where g is infinite.
-            terms = np.where(weights > 0.0, weights * g(nu, begin, end), 0.0)
-        return np.asarray(terms.sum(axis=1))
+            terms = weights * g(nu, begin, end)
+        # A node without weight does not count even where g is infinite.
+        without = ~(weights > 0.0)
+        if without.any():
+            terms[np.broadcast_to(without, terms.shape)] = 0.0
+        return terms
 
 
 def _standard_nodes(engine: Engine) -> FloatArray:
@@ -151,10 +182,49 @@ def expectation(
     prepared: PredictionDesign,
     coefficients: FloatArray,
     nodes: Iterator[NodeWeights],
+    threads: int | None,
 ) -> FloatArray:
     """Expectation of ``g`` in every row, (N,)."""
     out = np.empty(prepared.n_rows)
-    for weights in nodes:
-        for begin, end in chunks(prepared, weights.n_nodes, weights.begin, weights.end, ELEMENTS):
-            out[begin:end] = weights.average(g, coefficients, begin, end)
+
+    def work(weights: NodeWeights, begin: int, end: int) -> None:
+        out[begin:end] = weights.average(g, coefficients, begin, end)
+
+    _in_pieces(work, prepared, nodes, threads)
     return out
+
+
+def expected_products(
+    g: RowFunction,
+    prepared: PredictionDesign,
+    coefficients: FloatArray,
+    nodes: Iterator[NodeWeights],
+    threads: int | None,
+) -> FloatArray:
+    """Expectations of ``g`` times 1 and each latent dimension in every row, (N, 1 + D)."""
+    out = np.empty_like(coefficients)
+
+    def work(weights: NodeWeights, begin: int, end: int) -> None:
+        out[begin:end] = weights.average_products(g, coefficients, begin, end)
+
+    _in_pieces(work, prepared, nodes, threads)
+    return out
+
+
+def _in_pieces(
+    work: Callable[[NodeWeights, int, int], None],
+    prepared: PredictionDesign,
+    nodes: Iterator[NodeWeights],
+    threads: int | None,
+) -> None:
+    """Call ``work`` for all rows, some at a time; which thread does is all the same."""
+    workers = threads or available_threads()
+    for weights in nodes:
+        pieces = chunks(prepared, weights.n_nodes, weights.begin, weights.end, ELEMENTS)
+        if workers == 1 or len(pieces) == 1:
+            for begin, end in pieces:
+                work(weights, begin, end)
+            continue
+        with ThreadPoolExecutor(workers) as pool:
+            # Raises what a thread raised.
+            list(pool.map(partial(work, weights), *zip(*pieces, strict=True)))

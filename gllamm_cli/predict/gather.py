@@ -33,12 +33,17 @@ class Source:
     def __init__(self, dataset: Dataset, rows: IndexArray) -> None:
         self._dataset = dataset
         self.rows = rows
+        n = dataset.n_rows
+        self._is_whole = len(rows) == n and bool(np.array_equal(rows, np.arange(n)))
         self.complete: BoolArray = np.ones(len(rows), dtype=bool)
 
     def column(self, name: str) -> FloatArray:
-        """Values with NaN for everything missing."""
-        values = self._dataset.column(name)[self.rows]
-        return np.where(np.isfinite(values), values, np.nan)
+        """Values with NaN for everything missing; not to be written to."""
+        values = self._dataset.column(name)
+        if not self._is_whole:
+            values = values[self.rows]
+        finite = np.isfinite(values)
+        return values if finite.all() else np.where(finite, values, np.nan)
 
     def filled(self, name: str, value: float = 0.0) -> FloatArray:
         """Values with missing ones replaced; their rows count as incomplete."""

@@ -7,9 +7,10 @@ in its choice set, or a composite of the means of several rows.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,10 +18,24 @@ from scipy.special import expit, ndtr
 
 from gllamm_cli.model.auxiliary import Channel, OrdinalRows
 from gllamm_cli.model.families import LINK_BY_NAME
+from gllamm_cli.model.spec import Response
 from gllamm_cli.predict.design import PredictionDesign
 
 FloatArray = NDArray[np.float64]
 IndexArray = NDArray[np.int64]
+Rows = slice | NDArray[np.bool_]
+Transformation = Callable[[FloatArray], FloatArray]
+
+
+class InverseLink(NamedTuple):
+    """Mean mu of a linear predictor nu, 1 - mu without cancellation, and the slope d mu / d nu.
+
+    The complement means something where mu is a probability.
+    """
+
+    mean: Transformation
+    complement: Transformation
+    slope: Transformation
 
 
 def _event(nu: FloatArray) -> FloatArray:
@@ -33,21 +48,35 @@ def _no_event(nu: FloatArray) -> FloatArray:
     return np.exp(-np.exp(nu))
 
 
-MEANS: dict[str, tuple[Callable[[FloatArray], FloatArray], Callable[[FloatArray], FloatArray]]] = {
-    "ident": (lambda nu: nu, lambda nu: 1.0 - nu),
-    "log": (np.exp, lambda nu: -np.expm1(nu)),
-    "recip": (lambda nu: 1.0 / nu, lambda nu: 1.0 - 1.0 / nu),
-    "logit": (expit, lambda nu: expit(-nu)),
-    "probit": (ndtr, lambda nu: ndtr(-nu)),
-    "cll": (_event, _no_event),
-    "ll": (_no_event, _event),
-    "sprobit": (ndtr, lambda nu: ndtr(-nu)),
-    "ologit": (expit, lambda nu: expit(-nu)),
-    "oprobit": (ndtr, lambda nu: ndtr(-nu)),
-    "soprobit": (ndtr, lambda nu: ndtr(-nu)),
-    "ocll": (_event, _no_event),
+def _extreme_density(nu: FloatArray) -> FloatArray:
+    """exp(nu - exp(nu))."""
+    return np.exp(nu - np.exp(nu))
+
+
+def _normal_density(nu: FloatArray) -> FloatArray:
+    return np.asarray(np.exp(-0.5 * nu * nu) / np.sqrt(2.0 * np.pi))
+
+
+LOGISTIC = InverseLink(expit, lambda nu: expit(-nu), lambda nu: expit(nu) * expit(-nu))
+NORMAL = InverseLink(ndtr, lambda nu: ndtr(-nu), _normal_density)
+EXTREME = InverseLink(_event, _no_event, _extreme_density)
+
+INVERSE_LINKS = {
+    "ident": InverseLink(lambda nu: nu, lambda nu: 1.0 - nu, np.ones_like),
+    "log": InverseLink(np.exp, lambda nu: -np.expm1(nu), np.exp),
+    "recip": InverseLink(
+        lambda nu: 1.0 / nu, lambda nu: 1.0 - 1.0 / nu, lambda nu: -1.0 / (nu * nu)
+    ),
+    "logit": LOGISTIC,
+    "probit": NORMAL,
+    "cll": EXTREME,
+    "ll": InverseLink(_no_event, _event, lambda nu: -_extreme_density(nu)),
+    "sprobit": NORMAL,
+    "ologit": LOGISTIC,
+    "oprobit": NORMAL,
+    "soprobit": NORMAL,
+    "ocll": EXTREME,
 }
-"""Inverse links mu(nu), and 1 - mu(nu) without cancellation where mu is a probability."""
 
 
 def thresholds(rows: OrdinalRows, alpha: FloatArray) -> FloatArray:
@@ -80,15 +109,31 @@ class ConditionalMean:
 
     Attributes
     ----------
-    cut : (N,)
-        Threshold above which an ordinal response counts; NaN elsewhere.
-    scale : (N,)
-        Divisor of the linear predictor in scaled links, 1 elsewhere.
+    cut : (N,), optional
+        Threshold above which an ordinal response counts, 0 elsewhere; None if there is none.
+    scale : (N,), optional
+        Divisor of the linear predictor in scaled links, 1 elsewhere; None if there is none.
     """
 
     prepared: PredictionDesign
-    cut: FloatArray
-    scale: FloatArray
+    cut: FloatArray | None
+    scale: FloatArray | None
+
+    @property
+    def by_rows(self) -> bool:
+        """Whether the mean of a row depends on the linear predictor of no other row."""
+        prepared = self.prepared
+        return prepared.design.composite is None and not any(
+            LINK_BY_NAME[response.link].nominal for response in prepared.spec.responses
+        )
+
+    @property
+    def is_linear(self) -> bool:
+        """Whether the mean is a linear function of the linear predictor."""
+        prepared = self.prepared
+        return prepared.design.composite is None and all(
+            response.link == "ident" for response in prepared.spec.responses
+        )
 
     def __call__(self, nu: FloatArray, begin: int, end: int) -> tuple[FloatArray, FloatArray]:
         """Return mu and 1 - mu of rows ``begin:end``, each (end - begin, nodes).
@@ -96,28 +141,65 @@ class ConditionalMean:
         ``nu`` has that shape. The rows are whole choice sets and composites.
         The complement means something for probabilities only.
         """
-        prepared = self.prepared
-        nu = (nu - self.cut[begin:end, None]) / self.scale[begin:end, None]
-        number = prepared.number[begin:end]
-        mean, complement = np.empty_like(nu), np.empty_like(nu)
+        complement = np.empty_like(nu)
+        mean = self._means(nu, begin, end, complement)
+        if self.prepared.design.composite is not None:
+            complement = 1.0 - mean
+        return mean, complement
+
+    def mean(self, nu: FloatArray, begin: int, end: int) -> FloatArray:
+        """Return mu alone."""
+        return self._means(nu, begin, end, None)
+
+    def slope(self, nu: FloatArray, begin: int, end: int) -> FloatArray:
+        """Return d mu / d nu, for means that are ``by_rows``."""
+        slope = np.empty_like(nu)
         with np.errstate(all="ignore"):
-            for position, response in enumerate(prepared.spec.responses):
-                here = number == position
-                if not here.any():
-                    continue
-                link = LINK_BY_NAME[response.link]
-                rows = slice(None) if here.all() else here
-                if link.nominal:
+            nu = self._standardised(nu, begin, end)
+            for response, rows in self._responses(begin, end):
+                slope[rows] = INVERSE_LINKS[response.link].slope(nu[rows])
+            if self.scale is not None:
+                slope /= self.scale[begin:end, None]
+        slope[~self.prepared.known[begin:end]] = np.nan
+        return slope
+
+    def _means(
+        self, nu: FloatArray, begin: int, end: int, complement: FloatArray | None
+    ) -> FloatArray:
+        """Return mu, and write 1 - mu where it is wanted."""
+        prepared = self.prepared
+        mean = np.empty_like(nu)
+        with np.errstate(all="ignore"):
+            nu = self._standardised(nu, begin, end)
+            for response, rows in self._responses(begin, end):
+                if LINK_BY_NAME[response.link].nominal:
                     self._choose(nu, rows, begin, mean, complement)
                     continue
-                of, other = MEANS[response.link]
-                mean[rows] = of(nu[rows])
-                complement[rows] = other(nu[rows])
+                inverse = INVERSE_LINKS[response.link]
+                mean[rows] = inverse.mean(nu[rows])
+                if complement is not None:
+                    complement[rows] = inverse.complement(nu[rows])
             if prepared.design.composite is not None:
                 mean = self._compose(mean, begin, end)
-                complement = 1.0 - mean
         mean[~prepared.known[begin:end]] = np.nan
-        return mean, complement
+        return mean
+
+    def _standardised(self, nu: FloatArray, begin: int, end: int) -> FloatArray:
+        if self.cut is not None:
+            nu = nu - self.cut[begin:end, None]
+        if self.scale is not None:
+            nu = nu / self.scale[begin:end, None]
+        return nu
+
+    def _responses(self, begin: int, end: int) -> Iterator[tuple[Response, Rows]]:
+        """Responses and which of the rows ``begin:end`` are theirs."""
+        number = self.prepared.number[begin:end]
+        for position, response in enumerate(self.prepared.spec.responses):
+            here = number == position
+            if here.all():
+                yield response, slice(None)
+            elif here.any():
+                yield response, here
 
     def _groups(self, begin: int, end: int) -> IndexArray:
         """First rows of the groups among rows ``begin:end``, counted from ``begin``."""
@@ -128,10 +210,10 @@ class ConditionalMean:
     def _choose(
         self,
         nu: FloatArray,
-        rows: slice | NDArray[np.bool_],
+        rows: Rows,
         begin: int,
         mean: FloatArray,
-        complement: FloatArray,
+        complement: FloatArray | None,
     ) -> None:
         """Probabilities of the alternatives within their choice sets."""
         start = self._groups(begin, begin + len(nu))
@@ -140,7 +222,8 @@ class ConditionalMean:
         ratio = np.exp(nu - largest)
         total = np.repeat(np.add.reduceat(ratio, start, axis=0), size, axis=0)
         mean[rows] = (ratio / total)[rows]
-        complement[rows] = ((total - ratio) / total)[rows]
+        if complement is not None:
+            complement[rows] = ((total - ratio) / total)[rows]
 
     def _compose(self, mean: FloatArray, begin: int, end: int) -> FloatArray:
         """Composite means: of rows that belong to no composite NaN."""
@@ -159,26 +242,34 @@ class ConditionalMean:
         return out
 
 
-def conditional_mean(
+def cuts(
     prepared: PredictionDesign, alpha: FloatArray, above: tuple[float, ...]
-) -> ConditionalMean:
-    """Build the function for auxiliary parameters ``alpha`` (A,).
+) -> FloatArray | None:
+    """Thresholds at auxiliary parameters ``alpha`` (A,), (N,); None without ordinal responses.
 
     ``above`` has one category for each ordinal response; see ``checks``.
     """
-    n = prepared.n_rows
-    cut = np.zeros(n)
+    if not prepared.raw.ordinal:
+        return None
+    cut = np.zeros(prepared.n_rows)
     for rows, given, category in zip(
         prepared.raw.ordinal, prepared.spec.thresholds, above, strict=True
     ):
         position = given.categories.index(category)
         cut[rows.rows] = thresholds(rows, alpha)[:, position]
-    scale = np.ones(n)
-    found = scales(prepared, alpha)
+    return cut
+
+
+def conditional_mean(
+    prepared: PredictionDesign, alpha: FloatArray, above: tuple[float, ...]
+) -> ConditionalMean:
+    """Build the function for auxiliary parameters and categories as in ``cuts``."""
+    scale = None
+    scaled = np.array([LINK_BY_NAME[r.link].has_scale for r in prepared.spec.responses])
+    found = scales(prepared, alpha) if scaled.any() else None
     if found is not None:
-        scaled = np.array([LINK_BY_NAME[r.link].has_scale for r in prepared.spec.responses])
         scale = np.where(scaled[prepared.number], found, 1.0)
-    return ConditionalMean(prepared, cut, scale)
+    return ConditionalMean(prepared, cuts(prepared, alpha, above), scale)
 
 
 def chunks(

@@ -379,15 +379,15 @@ class _Predictor:
         if self.quantity is Quantity.MU and self.mean_is_linear():
             # The mean of a linear function is the function of the mean.
             return [np.where(prepared.known, self.linear_predictor()[0], np.nan)]
-        mean = conditional_mean(prepared, model.alpha, self.above)
+        conditional = conditional_mean(prepared, model.alpha, self.above)
         if self.quantity is Quantity.MU:
             offset = np.broadcast_to(np.asarray(self.left_out_offset()), prepared.n_rows)
 
             def g(nu: FloatArray, begin: int, end: int) -> FloatArray:
-                return mean(nu - offset[begin:end, None], begin, end)[0]
+                return conditional.mean(nu - offset[begin:end, None], begin, end)
         else:
             scale = np.full(prepared.n_rows, np.nan) if model.scales is None else model.scales
-            g = Residual(self.quantity, mean, self.above, request.outcome, scale)
+            g = Residual(self.quantity, conditional, self.above, request.outcome, scale)
         if request.us is not None or model.is_one_level:
             eta = np.zeros((prepared.n_rows, 0))
             if request.us is not None:
@@ -400,5 +400,5 @@ class _Predictor:
             nodes = prior_nodes(model.engine, prepared, model.theta)
         else:
             nodes = posterior_nodes(model.engine, prepared, self.evaluated())
-        values = expectation(g, prepared, model.coefficients, nodes)
+        values = expectation(g, prepared, model.coefficients, nodes, model.threads)
         return [values if request.marginal else np.where(prepared.placed, values, np.nan)]

@@ -176,6 +176,6 @@ def _simulated(
         case Simulated.LINPRED:
             out.append(nu)
         case Simulated.MU:
-            mean = conditional_mean(prepared, model.alpha, above)
-            out.append(mean(nu[:, None], 0, prepared.n_rows)[0][:, 0])
+            conditional = conditional_mean(prepared, model.alpha, above)
+            out.append(conditional.mean(nu[:, None], 0, prepared.n_rows)[:, 0])
     return out

@@ -6,6 +6,9 @@ import pytest
 from scipy.special import expit, ndtr, roots_hermitenorm
 from scripts import failure, run_do
 
+from gllamm_cli.after.average import Average, Kind, Prediction
+from gllamm_cli.after.delta import jacobian, steps
+
 Z, W = roots_hermitenorm(60)
 W = W / W.sum()
 
@@ -32,6 +35,8 @@ def frame():
             "choice": np.digitize(latent + rng.normal(size=n), [-1, 1.5]).astype(float),
             "count": rng.poisson(np.exp(0.5 * eta)).astype(float),
             "y": eta + rng.normal(size=n),
+            "wait": rng.gamma(2.0, 1.0 + 0.2 * d),
+            "w": np.repeat(rng.normal(size=30), 8),
             "w1": rng.integers(1, 4, n).astype(float),
         }
     )
@@ -50,6 +55,7 @@ def returned(session):
     return matrices["b"].values[0], matrices["V"].values
 
 
+SLOPES = "eq i: one\neq s: x\neq f1: w\neq p: w\n"
 LOGIT = "gllamm binary x d, i(id) family(binom) link(logit) nip(30) adapt"
 
 
@@ -206,6 +212,43 @@ def test_averages_are_those_of_gllapred(frame, model, predict, gllapred):
         session, _ = after(f"quietly {model}\nmargins if x < 1", frame)
         expected = np.average(m[here], weights=w[here])
         assert returned(session)[0][0] == pytest.approx(expected, rel=1e-10)
+
+
+@pytest.mark.parametrize(
+    ("model", "prediction"),
+    [
+        (LOGIT, Prediction()),
+        (LOGIT, Prediction(Kind.FIXED_ONLY)),
+        (LOGIT, Prediction(Kind.XB)),
+        ("gllamm y x d, i(id) adapt", Prediction()),
+        ("gllamm binary x, i(id) family(binom) link(probit) init", Prediction()),
+        ("gllamm binary x, i(id) family(binom) link(cll) adapt", Prediction()),
+        ("gllamm binary x, i(id) family(binom) link(ll) adapt", Prediction()),
+        ("gllamm wait x, i(id) family(gamma) link(recip) init", Prediction()),
+        (f"{SLOPES}gllamm count x, i(id) nrf(2) eqs(i s) family(pois) link(log)", Prediction()),
+        (
+            f"{SLOPES}gllamm binary d, i(id) eqs(i) geqs(f1) fam(bin) link(logit)",
+            Prediction(),
+        ),
+        ("eq t: d\ngllamm grade x, i(id) link(ologit) thresh(t) adapt", Prediction(outcome=1)),
+        ("eq t: d\ngllamm grade x, i(id) link(oprobit) ethresh(t) adapt", Prediction(above=1)),
+        ("eq t: d\ngllamm grade x, i(id) link(soprobit) s(t) adapt", Prediction(outcome=2)),
+        ("gllamm choice x, i(id) link(mlogit) family(binom) adapt", Prediction(outcome=2)),
+        (f"{SLOPES}gllamm binary x, i(id) ip(f) nip(2) peqs(p) fam(bin) link(logit)", Prediction()),
+    ],
+)
+def test_gradients_are_what_differences_give(frame, model, prediction):
+    session, _ = after(f"quietly {model}".replace("\ngllamm", "\nquietly gllamm"), frame)
+    fit, n = session.fit, len(frame)
+    average = Average(fit, session.data, np.arange(n), np.ones(n), prediction, 1)
+    h = steps(fit.estimates, fit.covariance)
+    expected = jacobian(lambda theta: np.array([average(theta)]), fit.estimates, h)[0]
+    assert np.count_nonzero(expected) >= 2
+    np.testing.assert_allclose(average.gradient(fit.estimates, h), expected, atol=1e-9)
+    again = Average(fit, session.data, np.arange(n), np.ones(n), prediction, 2)
+    np.testing.assert_array_equal(
+        again.gradient(fit.estimates, h), average.gradient(fit.estimates, h)
+    )
 
 
 def test_robust_and_posted(frame):

@@ -235,6 +235,12 @@ class NotAllowed(GllammError):
     rc = 101
 
 
+class TooManyValues(GllammError):
+    """A variable with more values than a table has room for."""
+
+    rc = 134
+
+
 class UnbalancedParentheses(GllammError):
     """A parenthesis, bracket or quote without its partner."""
 

@@ -385,7 +385,7 @@ class Session:
             return sample
         chosen = truth(self.evaluator().number(sample.condition))
         rows = np.flatnonzero(np.broadcast_to(chosen, (self.data.n_rows,)))
-        return replace(sample, condition=None, selected=tuple(int(row) for row in rows))
+        return replace(sample, condition=None, selected=tuple(rows.tolist()))
 
     def _keep(self, fit: Fit, rows: NDArray[np.int64]) -> None:
         """Make a fit the last one; a model that was only set up leaves its starting values."""

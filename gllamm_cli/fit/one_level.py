@@ -53,7 +53,7 @@ def fit_one_level(
     null = None
     if fit.spec.covariates and (spec.constant or spec.thresholds):
         bare = replace(spec, covariates=(), robust=False)
-        selected = tuple(int(row) for row in rows)
+        selected = tuple(rows.tolist())
         bare = replace(
             bare, sample=replace(bare.sample, condition=None, rows=None, selected=selected)
         )

@@ -64,7 +64,7 @@ def fitted_rows(run: Run, fit: Fit) -> NDArray[np.bool_]:
 
 def on_sample(run: Run, fit: Fit) -> Fit:
     """Return the fit as one to the rows of e(sample), wherever sorting has put them."""
-    rows = tuple(int(row) for row in np.flatnonzero(fitted_rows(run, fit)))
+    rows = tuple(np.flatnonzero(fitted_rows(run, fit)).tolist())
     return replace(fit, spec=replace(fit.spec, sample=Sample(selected=rows)))
 
 

@@ -196,7 +196,7 @@ def _fit(
     command = parse_gllamm(text)
     assert isinstance(command, GllammCommand), "the text names a response"
     request = resolve(command, data, Definitions(equations, {}, {}))
-    selected = tuple(int(row) for row in np.flatnonzero(run.rows(parsed)))
+    selected = tuple(np.flatnonzero(run.rows(parsed)).tolist())
     spec = replace(
         request.spec,
         covariates=tuple(dict.fromkeys(names[1:])),

@@ -132,7 +132,7 @@ def read_setup(run: Run, parsed: Parsed) -> Setup:
         selected = selected & ~missing(of_cluster)
         data = data.with_column(CLUSTER, codes.astype(np.float64), storage_type="double")
         cluster = CLUSTER
-    sample = Sample(selected=tuple(int(row) for row in np.flatnonzero(selected)))
+    sample = Sample(selected=tuple(np.flatnonzero(selected).tolist()))
     default = float(run.session.settings.get("level", 95))
     level = parsed.number("level", default)
     if not 10 <= level <= 99.99:
@@ -313,6 +313,8 @@ def _finish(
         auxiliary=tuple(dict.fromkeys(cuts)) if link in ("ologit", "oprobit") else (),
         clusters=clusters,
     )
+    fitted_here = np.zeros(run.data.n_rows, dtype=bool)
+    fitted_here[fitted.rows] = True
     estimates = Estimates(
         command=run.name,
         line=f"{run.name} {run.span.text}",
@@ -323,7 +325,7 @@ def _finish(
         log_likelihood=fit.log_likelihood,
         n=n,
         rank=int(fit.n_free),
-        sample=run.data.row_ids[np.unique(fitted.rows)],
+        sample=run.data.row_ids[fitted_here],
         scalars=scalars,
         macros=macros_of(setup, robust),
         regression=shown,
@@ -384,7 +386,7 @@ def clogit(run: Run) -> None:
         )
     dropped = int((~varies).sum())
     if dropped:
-        rows_left = tuple(int(row) for row in known[varies[codes]])
+        rows_left = tuple(known[varies[codes]].tolist())
         run.print(f"note: {plural(dropped, 'group')} dropped: all outcomes are the same")
         setup = replace(setup, sample=Sample(selected=rows_left))
     number = np.zeros(setup.data.n_rows)

@@ -8,13 +8,17 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from gllamm_cli.errors import InvalidSyntax
+from gllamm_cli.errors import InvalidSyntax, TooManyValues
 from gllamm_cli.interpret.generators import group_numbers
 from gllamm_cli.interpret.run import Mask, Parsed, Run
 from gllamm_cli.interpret.statistics import standard_deviation
 from gllamm_cli.report.table import abbreviate
 from gllamm_cli.stata.format import format_g
 from gllamm_cli.stata.functions import FloatArray, missing
+
+MOST_VALUES = 12_000
+MOST_ROWS, MOST_COLUMNS = 1_200, 80
+"""Of one-way and two-way tables, as in Stata/SE."""
 
 
 def tabulate(run: Run) -> None:
@@ -72,21 +76,26 @@ def missing_in(run: Run, name: str) -> Mask:
 
 
 def levels_of(
-    run: Run, name: str, used: Mask, labels: bool = True
+    run: Run, name: str, used: Mask, labels: bool = True, most: int | None = None
 ) -> tuple[list[str], NDArray[np.int64], list[float]]:
-    """Shown values in order, code of each used row, and the values as numbers."""
+    """Shown values in order, code of each used row, and the values as numbers.
+
+    Raises
+    ------
+    TooManyValues
+        More than ``most``.
+    """
     chosen = run.data.take(used)
     codes = group_numbers(chosen, [name])
+    if most is not None and codes.max(initial=-1) >= most:
+        raise TooManyValues(
+            "too many values", hint=f"{name} has {codes.max() + 1:,}; a table has room for {most:,}"
+        )
     _, first = np.unique(codes, return_index=True)
-    shown, values = [], []
-    for row in first:
-        if chosen.is_text(name):
-            shown.append(str(chosen.text(name)[row]))
-            values.append(math.nan)
-        else:
-            value = float(chosen.column(name)[row])
-            values.append(value)
-            shown.append(chosen.shown_number(name, value) if labels else f"{value:g}")
+    if chosen.is_text(name):
+        return [str(text) for text in chosen.text(name)[first]], codes, [math.nan] * len(first)
+    values = chosen.column(name)[first].tolist()
+    shown = [chosen.shown_number(name, x) if labels else f"{x:g}" for x in values]
     return shown, codes, values
 
 
@@ -95,7 +104,7 @@ def _one_way(run: Run, parsed: Parsed, name: str, used: Mask, weights: FloatArra
         run.print("no observations")
         run.returns({"N": 0.0, "r": 0.0})
         return
-    shown, codes, values = levels_of(run, name, used, not parsed.has("nolabel"))
+    shown, codes, values = levels_of(run, name, used, not parsed.has("nolabel"), MOST_VALUES)
     counts = np.bincount(
         codes, weights=weights[used] if weights is not None else None, minlength=len(shown)
     ).astype(np.float64)
@@ -156,8 +165,8 @@ def _two_way(
         run.returns({"N": 0.0})
         return
     labels = not parsed.has("nolabel")
-    rows, row_codes, _ = levels_of(run, first, used, labels)
-    columns, column_codes, _ = levels_of(run, second, used, labels)
+    rows, row_codes, _ = levels_of(run, first, used, labels, MOST_ROWS)
+    columns, column_codes, _ = levels_of(run, second, used, labels, MOST_COLUMNS)
     table = np.zeros((len(rows), len(columns)))
     np.add.at(table, (row_codes, column_codes), weights[used] if weights is not None else 1.0)
     total = float(table.sum())
@@ -243,7 +252,7 @@ def _means_by(run: Run, names: Sequence[str], of: str, used: Mask) -> None:
         raise InvalidSyntax("not yet supported: summarize() with two variables", span=run.span)
     x = run.data.column(of)
     used = used & ~np.isnan(x)
-    shown, codes, _ = levels_of(run, names[0], used)
+    shown, codes, _ = levels_of(run, names[0], used, most=MOST_VALUES)
     run.print("", f"            |{'Summary of ' + of:^40}".rstrip())
     run.print(f"{abbreviate(names[0], 11):>11} |        Mean   Std. Dev.       Freq.")
     run.print("------------+------------------------------------")

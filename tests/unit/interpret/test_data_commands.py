@@ -306,6 +306,22 @@ def test_labels_are_shown_where_values_are():
     )
 
 
+@pytest.mark.parametrize(
+    ("command", "named"),
+    [
+        ("tabulate x", "x has 12,001; a table has room for 12,000"),
+        ("tabulate x two", "x has 12,001; a table has room for 1,200"),
+        ("tabulate two x", "x has 12,001; a table has room for 80"),
+        ("tabulate x, summarize(two)", "x has 12,001; a table has room for 12,000"),
+    ],
+)
+def test_a_continuous_variable_is_not_tabulated(command, named):
+    """Nobody reads such a table, and two of them may not fit in memory."""
+    error = failure(f"set obs 12001\ngen x = _n\ngen two = mod(x, 2)\n{command}")
+    assert error.rc == 134
+    assert error.hint == named
+
+
 @settings(max_examples=40, deadline=None)
 @given(
     st.lists(

@@ -97,6 +97,8 @@ class GaussianObjective:
         Variables of the log standard deviations zeta.
     shift : (P,)
         Rough values of the coefficients h.
+    log_sd : float
+        Log standard deviation of the residuals at these.
     """
 
     at_rest = True
@@ -121,6 +123,7 @@ class GaussianObjective:
         # Latent variables of the highest level come first in the kernel.
         n_latent = sum(level.rule.n_latent for level in design.levels)
         latent = parameters.pair_latent
+        self.log_sd = sums.log_sd()
         self.shift = np.where(latent == 0, sums.shift[parameters.pair_column], 0.0)
         self._forms = build_forms(
             sums.products,

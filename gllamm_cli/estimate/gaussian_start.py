@@ -41,7 +41,9 @@ def least_squares(objective: GaussianObjective) -> FloatArray:
     estimates = np.zeros(len(fixed) + len(parameters.auxiliary_index))
     h = np.zeros(P)
     h[pairs] = objective.shift[pairs]
-    found = objective.differentiate(h, np.zeros(len(objective.scale_design)))
+    # In units of the residuals all numbers are of the size of the number of rows.
+    unit = objective.log_sd
+    found = objective.differentiate(h, np.full(len(objective.scale_design), unit))
     if found is None:
         return estimates
     score, X = found.score[pairs], -found.expectation[np.ix_(pairs, pairs)]
@@ -57,7 +59,7 @@ def least_squares(objective: GaussianObjective) -> FloatArray:
     variance = np.maximum(left * squares[seen] / weight[seen], LEAST_VARIANCE)
     weighted = weight[seen, None] * objective.scale_design[seen]
     estimates[parameters.auxiliary_index] = solve_semidefinite(
-        weighted.T @ objective.scale_design[seen], weighted.T @ (0.5 * np.log(variance))
+        weighted.T @ objective.scale_design[seen], weighted.T @ (unit + 0.5 * np.log(variance))
     )
     return estimates
 

@@ -78,6 +78,14 @@ class Sums:
     shift: FloatArray
     borders: list[IndexArray]
 
+    def log_sd(self) -> float:
+        """Log standard deviation of what ``shift`` leaves of the response; 0 if it leaves none."""
+        response = len(self.shift)
+        squares = np.flatnonzero((self.products[:, 1:] == response).all(axis=1))
+        size = float(self.values[:, squares].sum())
+        weight = float(self.values[:, len(self.products) :].sum())
+        return 0.5 * float(np.log(size / weight)) if size > 0.0 < weight else 0.0
+
 
 def take_sums(
     design: Design, parameters: Parameters, variances: ResidualVariances, threads: int

@@ -155,6 +155,30 @@ def test_units_of_measurement_of_a_covariate_do_not_matter(model, seed, factor, 
     assert abs(b.estimates[k] * factor - a.estimates[k]) < 1e-4 * se
 
 
+LINEAR = ("g x z, i(id) adapt", "g x z, i(id top) adapt", "g x z, i(id) nrf(2) eqs(one x) adapt")
+
+
+@pytest.mark.parametrize("command", LINEAR)
+@given(seed=seeds, factor=st.sampled_from([1e-9, 1e-4, 6e3, 1e6, 1e9]))
+@settings(max_examples=5, deadline=None)
+def test_units_of_measurement_of_a_linear_response_do_not_matter(command, seed, factor):
+    """Incomes and populations have residuals of thousands and millions."""
+
+    def linear(frame: pd.DataFrame):
+        session = Session(Dataset.from_frame(frame))
+        session.run(f"gllamm {command}")
+        return session.fit
+
+    frame = simulate(seed)
+    a = linear(frame)
+    b = linear(frame.assign(g=factor * frame["g"]))
+    assert b.converged == a.converged
+    np.testing.assert_allclose(
+        b.log_likelihood + len(frame) * np.log(factor), a.log_likelihood, atol=1e-7
+    )
+    np.testing.assert_allclose(b.estimates[:3], factor * a.estimates[:3], rtol=1e-5)
+
+
 @given(seed=seeds)
 @settings(max_examples=5, deadline=None)
 def test_swapping_the_outcome_of_a_logit_changes_signs(seed):

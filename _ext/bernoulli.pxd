@@ -20,7 +20,7 @@ from lanes cimport (
 )
 from model cimport CHUNK, Index, Level, Model, Row, Work, kind_of, row_of
 from predictor cimport on_path
-from scores cimport accumulate_dense, accumulate_plain
+from scores cimport accumulate_dense, accumulate_plain, clear_unit
 from strided cimport element
 
 cdef extern from *:
@@ -195,6 +195,8 @@ cdef inline void bernoulli_rows(
     cdef double most = w.most, x, path = 0.0
     for q in range(WHOLE(R)):
         w.f[q] = 1.0
+    if g.derivatives:
+        clear_unit(g, w, end - begin)
     if g.bernoulli[unit] == ALL_ALIKE:
         path = on_path(g, w, a)
     elif g.bernoulli[unit] == OWN_ALIKE:

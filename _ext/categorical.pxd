@@ -8,28 +8,29 @@ from lanes cimport In
 from model cimport LOG_SCALE, LOWER, UPPER
 from tails cimport PIECE, Intervals, log_intervals, no_interval
 
-cdef inline void ordinal(Block *b, int link, bint derivatives) noexcept nogil:
+cdef inline void ordinal(Block *b, int link, bint scaled, bint derivatives) noexcept nogil:
     """Nodes of several rows at a time, or of part of a row."""
     cdef Py_ssize_t i = 0, stop, t, n, R = b.n_nodes
     while i < b.n_rows:
         if R < PIECE:
             stop = min(i + PIECE // R, b.n_rows)
-            ordinal_piece(b, link, i, stop, i * R, R, derivatives)
+            ordinal_piece(b, link, scaled, i, stop, i * R, R, derivatives)
             i = stop
             continue
         t = i * R
         while t < (i + 1) * R:
             n = min((i + 1) * R - t, <Py_ssize_t>PIECE)
-            ordinal_piece(b, link, i, i + 1, t, n, derivatives)
+            ordinal_piece(b, link, scaled, i, i + 1, t, n, derivatives)
             t += n
         i += 1
 
 
 cdef inline void ordinal_piece(
-    Block *b, int link, Py_ssize_t first, Py_ssize_t stop, Py_ssize_t t, Py_ssize_t each,
-    bint derivatives,
+    Block *b, int link, bint scaled, Py_ssize_t first, Py_ssize_t stop, Py_ssize_t t,
+    Py_ssize_t each, bint derivatives,
 ) noexcept nogil:
-    # P(category) = F(u) - F(w), u = (nu - lower) s, w = (nu - upper) s, s = exp(-zeta).
+    # P(category) = F(u) - F(w), u = (nu - lower) s, w = (nu - upper) s. Scaled links have
+    # s = exp(-zeta); the scale of other rows beside them is none of theirs.
     cdef Py_ssize_t i, q, k, n = (stop - first) * each
     cdef double lower, upper, scale
     cdef double u[PIECE]
@@ -38,7 +39,6 @@ cdef inline void ordinal_piece(
     cdef Intervals p
     cdef const double *nu = b.nu + t
     cdef double *f = b.f + t
-    cdef bint scaled = b.aux[LOG_SCALE] != NULL
     for i in range(first, stop):
         k = (i - first) * each
         scale = exp(-b.aux[LOG_SCALE][i]) if scaled else 1.0

@@ -10,7 +10,7 @@ true, the first and second derivatives.
 
 from block cimport (
     BINOMIAL, Block, COMPOSITE, GAMMA, GAUSSIAN, IDENTITY, LINKS, LOG, LOGIT, ORDINAL, POISSON,
-    SCALED_LOGIT, SCALED_PROBIT,
+    PROBIT, SCALED_LOGIT, SCALED_PROBIT,
 )
 from categorical cimport nominal, ordinal
 from composite cimport composite
@@ -47,6 +47,9 @@ cdef inline void density_block(int kind, Block *b, bint derivatives) noexcept no
         else:
             gamma_any(b, link, derivatives)
     elif family == ORDINAL:
-        ordinal(b, link, derivatives)
+        if link == SCALED_PROBIT:
+            ordinal(b, PROBIT, True, derivatives)
+        else:
+            ordinal(b, link, False, derivatives)
     else:
         nominal(b, link == SCALED_LOGIT, derivatives)

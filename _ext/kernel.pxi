@@ -45,7 +45,7 @@ def needed_channels(int kind):
     if family >= COMPOSITE:
         family -= COMPOSITE
     if family == ORDINAL:
-        return [LOWER, UPPER]
+        return [LOG_SCALE, LOWER, UPPER] if link == SCALED_PROBIT else [LOWER, UPPER]
     if family == GAUSSIAN or family == GAMMA or link == SCALED_PROBIT:
         return [LOG_SCALE]
     return [LOG_SCALE] if family == NOMINAL and link == SCALED_LOGIT else []

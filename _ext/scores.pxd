@@ -26,6 +26,17 @@ cdef inline void clear_auxiliary(const Model *g, Block *block) noexcept nogil:
             memset(block.faa[packed(c) + g.channel[s]], 0, size)
 
 
+cdef inline void clear_unit(const Model *g, Work *w, Index n_rows) noexcept nogil:
+    """The same for all rows of a unit, none of which depends on an auxiliary predictor."""
+    cdef Index t, s, c, size = n_rows * g.level[2].places * sizeof(double)
+    for t in range(g.n_channels):
+        c = g.channel[t]
+        memset(w.fa[c], 0, size)
+        memset(w.fna[c], 0, size)
+        for s in range(t + 1):
+            memset(w.faa[packed(c) + g.channel[s]], 0, size)
+
+
 cdef inline void accumulate_plain(
     const Model *g, Work *w, Index i, const double *f1, const double *f2
 ) noexcept nogil:

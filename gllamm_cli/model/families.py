@@ -136,7 +136,7 @@ LINKS = (
     Link(3, "ologit", (("ologit", 3),), _logit, UNIT, ordinal=True),
     Link(4, "oprobit", (("oprobit", 3),), _probit, UNIT, ordinal=True),
     Link(5, "ocll", (("ocll", 3),), _complementary_log_log, UNIT, ordinal=True),
-    Link(4, "soprobit", (("soprobit", 3),), _probit, UNIT, ordinal=True, has_scale=True),
+    Link(7, "soprobit", (("soprobit", 3),), _probit, UNIT, ordinal=True, has_scale=True),
     Link(3, "mlogit", (("mlogit", 3),), _logit, UNIT, nominal=True),
     Link(8, "smlogit", (("smlogit", 3),), _logit, UNIT, nominal=True, has_scale=True),
 )

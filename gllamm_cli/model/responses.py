@@ -293,7 +293,7 @@ def build_responses(
     """
     n = len(y)
     kinds = np.array([kind(response.family, response.link) for response in spec.responses])
-    denominator_name = spec.response.denominator
+    denominator_name = spec.denominator
     denominator = column(denominator_name) if denominator_name else ones(n)
     notes: list[str] = []
     nominal: NDArray[np.bool_] | None = None

@@ -38,7 +38,7 @@ def _roles(spec: ModelSpec) -> dict[str, str]:
     for optional in (spec.link_selector, spec.family_selector):
         if optional is not None:
             roles.setdefault(optional, "lv() or fv()")
-    for optional in (spec.response.denominator, spec.offset):
+    for optional in (spec.denominator, spec.offset):
         if optional is not None:
             roles.setdefault(optional, "the denominator or offset")
     for level in spec.levels:

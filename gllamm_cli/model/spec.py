@@ -318,6 +318,11 @@ class ModelSpec:
         return (FixedBlock(self.depvar, None, (*self.covariates, *constant)),)
 
     @property
+    def denominator(self) -> str | None:
+        """Variable with the number of trials of binomial rows."""
+        return next((r.denominator for r in self.responses if r.denominator is not None), None)
+
+    @property
     def constant_scale(self) -> bool:
         """Whether all rows have the same level-1 scale, if they have one."""
         return len(self.scale_variables) == 1 and not self.single_scale_varies

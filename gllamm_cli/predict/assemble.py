@@ -132,9 +132,9 @@ class _Assembler:
         if spec.offset:
             source.filled(spec.offset)
         denominator = raw_denominator = ones(n)
-        if spec.response.denominator:
-            denominator = source.filled(spec.response.denominator, 1.0)
-            raw_denominator = source.column(spec.response.denominator)
+        if spec.denominator:
+            denominator = source.filled(spec.denominator, 1.0)
+            raw_denominator = source.column(spec.denominator)
         ordinal, raw_ordinal = self.ordinal()
         composite, place = self.composite()
         usable = source.complete & np.isfinite(self.y) & self.known & self.placed

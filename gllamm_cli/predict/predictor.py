@@ -401,4 +401,6 @@ class _Predictor:
         else:
             nodes = posterior_nodes(model.engine, prepared, self.evaluated())
         values = expectation(g, prepared, model.coefficients, nodes, model.threads)
+        # Over the prior distribution a residual may have no expectation.
+        values = np.where(np.isfinite(values), values, np.nan)
         return [values if request.marginal else np.where(prepared.placed, values, np.nan)]

@@ -45,18 +45,33 @@ def _gaussian(cell: Cell) -> FloatArray:
     return np.asarray((cell.y - cell.mu) / cell.scale)
 
 
+def _times(count: FloatArray, x: FloatArray) -> FloatArray:
+    """Product that is zero where ``count`` is, whatever ``x``."""
+    return np.asarray(np.where(count == 0.0, 0.0, count * x))
+
+
+def _binomial_difference(cell: Cell) -> FloatArray:
+    """Observed less expected successes, y - n mu, without cancellation."""
+    return np.asarray(cell.y * cell.complement - (cell.trials - cell.y) * cell.mu)
+
+
 def _binomial_pearson(cell: Cell) -> FloatArray:
-    n = cell.trials
-    return np.asarray((cell.y - n * cell.mu) / np.sqrt(n * cell.mu * cell.complement))
+    # (y - n mu) / sqrt(n mu (1 - mu)), which is finite where all responses are as expected.
+    n, mu, complement = cell.trials, cell.mu, cell.complement
+    successes = _times(cell.y, np.sqrt(complement / (n * mu)))
+    return np.asarray(successes - _times(n - cell.y, np.sqrt(mu / (n * complement))))
 
 
 def _binomial_deviance(cell: Cell) -> FloatArray:
     n, failures = cell.trials, cell.trials - cell.y
-    # xlogy(0, .) is 0, which covers y = 0 and y = n.
+    # Logarithms of what is nearly one are taken of the rest.
+    log_mu = np.where(cell.complement < 0.5, np.log1p(-cell.complement), np.log(cell.mu))
+    log_complement = np.where(cell.mu < 0.5, np.log1p(-cell.mu), np.log(cell.complement))
     deviance = 2.0 * (
-        xlogy(cell.y, cell.y / (n * cell.mu)) + xlogy(failures, failures / (n * cell.complement))
+        _times(cell.y, np.log(cell.y / n) - log_mu)
+        + _times(failures, np.log(failures / n) - log_complement)
     )
-    return _signed_root(cell.y - n * cell.mu, deviance)
+    return _signed_root(_binomial_difference(cell), deviance)
 
 
 def _proportion(x: FloatArray) -> FloatArray:
@@ -65,10 +80,14 @@ def _proportion(x: FloatArray) -> FloatArray:
 
 
 def _binomial_anscombe(cell: Cell) -> FloatArray:
-    # y^(2/3) H(y/n) = n^(2/3) (y/n)^(2/3) H(y/n)
-    n = cell.trials
-    difference = n**TWO_THIRDS * (_proportion(cell.y / n) - _proportion(cell.mu))
-    return np.asarray(difference / (n * cell.mu * cell.complement) ** (1.0 / 6.0))
+    # y^(2/3) H(y/n) = n^(2/3) (y/n)^(2/3) H(y/n); I_x is 1 - I_(1-x), which is exact near one.
+    n, mu, complement = cell.trials, cell.mu, cell.complement
+    share, rest = cell.y / n, (n - cell.y) / n
+    difference = np.where(
+        mu < 0.5, _proportion(share) - _proportion(mu), _proportion(complement) - _proportion(rest)
+    )
+    scaled = n**TWO_THIRDS / (n * mu * complement) ** (1.0 / 6.0)
+    return _times(difference, scaled)
 
 
 def _poisson_pearson(cell: Cell) -> FloatArray:

@@ -119,7 +119,13 @@ def test_residuals_at_given_values(kind):
 
 
 @pytest.mark.parametrize("kind", [Quantity.PEARSON, Quantity.DEVIANCE, Quantity.ANSCOMBE])
-def test_residuals_stay_finite_where_probabilities_are_nearly_one(kind):
-    x = np.array([[1e-20]])
-    cell = Cell(np.array([[1.0]]), np.ones((1, 1)), 1.0 - x, x, np.ones((1, 1)))
-    assert np.isfinite(RESIDUALS["binom", kind](cell)).all()
+@pytest.mark.parametrize("small", [1e-5, 1e-20, 1e-320, 0.0])
+def test_residuals_vanish_where_probabilities_of_what_happened_are_nearly_one(kind, small):
+    """Far out a complementary log-log link has probabilities of one, beside finite residuals."""
+    x, n, one = np.array([[small]]), np.full((1, 1), 3.0), np.ones((1, 1))
+    with np.errstate(all="ignore"):
+        all_of_them = RESIDUALS["binom", kind](Cell(n, n, 1.0 - x, x, one))
+        none = RESIDUALS["binom", kind](Cell(0.0 * n, n, x, 1.0 - x, one))
+    size = {"pearson": 1.0, "deviance": np.sqrt(2.0), "anscombe": 1.5}[kind] * np.sqrt(3 * small)
+    np.testing.assert_allclose(all_of_them[0], size, rtol=2e-5, atol=1e-150)
+    np.testing.assert_allclose(none[0], -size, rtol=2e-5, atol=1e-150)

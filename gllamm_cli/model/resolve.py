@@ -149,7 +149,10 @@ class _Resolver:
             for name in expand_varlist((item,), self.dataset.names):
                 hint = f"write i.{name} for indicator variables"
                 self.variables.check_numeric(name, item.span, hint)
-                names.append(name)
+                if name in names:
+                    self.notes.append(f"{name} omitted because of collinearity")
+                else:
+                    names.append(name)
         return tuple(names)
 
     def units(self) -> tuple[str, ...]:

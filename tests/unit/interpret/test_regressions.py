@@ -111,14 +111,51 @@ def test_exposure_and_offset_are_the_same_on_two_scales():
 
 def test_factor_variables_become_indicators_and_products():
     found = results("regress price c.mpg##i.foreign")
-    assert [name for _, name in found.names] == ["mpg", "1.foreign", "c.mpg#1.foreign", "_cons"]
+    assert [name for _, name in found.names] == ["mpg", "1.foreign", "1.foreign#c.mpg", "_cons"]
     same = results("gen z = mpg*foreign\nregress price mpg foreign z")
     np.testing.assert_allclose(found.b, same.b, rtol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("terms", "names"),
+    [
+        ("i.z#c.mpg", "0.z#c.mpg 1.z#c.mpg 2.z#c.mpg"),
+        ("c.mpg i.z#c.mpg", "mpg 1.z#c.mpg 2.z#c.mpg"),
+        ("i.q#i.z", "0.q#1.z 0.q#2.z 1.q#0.z 1.q#1.z 1.q#2.z"),
+        ("i.q i.q#i.z", "1.q 0.q#1.z 0.q#2.z 1.q#1.z 1.q#2.z"),
+        ("i.q##i.z", "1.q 1.z 2.z 1.q#1.z 1.q#2.z"),
+        ("ib1.q#i.z", "0.q#0.z 0.q#1.z 0.q#2.z 1.q#1.z 1.q#2.z"),
+        ("c.mpg##c.mpg", "mpg c.mpg#c.mpg"),
+        ("2.z#c.mpg", "2.z#c.mpg"),
+    ],
+)
+def test_products_have_the_indicators_that_other_terms_do_not_determine(terms, names):
+    found = results(f"gen z = mod(_n, 3)\ngen q = mod(_n, 2)\nregress price {terms}")
+    assert [name for _, name in found.names] == [*names.split(), "_cons"]
+
+
+def test_products_without_main_effects_span_all_cells():
+    cells = "i.q##i.z", "i.q#i.z", "i.z i.z#i.q"
+    made = "gen z = mod(_n, 3)\ngen q = mod(_n, 2)\n"
+    sizes = [results(f"{made}regress price {terms}").scalars["rss"] for terms in cells]
+    np.testing.assert_allclose(sizes, sizes[0], rtol=1e-9)
 
 
 def test_collinear_variables_are_dropped_with_a_note():
     lines = printed("sysuse auto, clear\ngen w2 = 2*weight\nregress mpg weight w2")
     assert "note: w2 omitted because of collinearity" in lines
+
+
+def test_covariates_that_others_determine_are_left_out_and_named():
+    script = "sysuse auto\ngen m2 = 2*mpg\ngllamm price mpg weight {}, i(rep78) adapt nolog"
+    plain, _, _ = run_do(script.format(""))
+    for extra in ("mpg", "m2", "mpg m2"):
+        session, lines, error = run_do(script.format(extra))
+        assert error is None
+        for name in extra.split():
+            assert f"note: {name} omitted because of collinearity" in lines
+        assert session.fit.names == plain.fit.names
+        np.testing.assert_allclose(session.fit.estimates, plain.fit.estimates, rtol=1e-9)
 
 
 def test_results_are_replayed_and_used():

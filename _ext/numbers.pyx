@@ -113,7 +113,8 @@ cdef const char* read_number(
         return NULL
     if fraction:
         kind[0] |= HAS_FRACTION
-    elif n_characters > LONGEST_WHOLE:
+    elif n_characters > LONGEST_WHOLE or digits > LARGEST_EXACT:
+        # Identifiers may be longer than float64 is precise.
         return NULL
     if (
         n_digits <= MOST_DIGITS

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
+from numbers import Integral, Real
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -12,11 +14,16 @@ from gllamm_cli.columns import FloatArray, Values, smallest_whole_type
 if TYPE_CHECKING:
     import pandas as pd
 
+NUMBERS = (Real, Decimal, np.bool_)
+LARGEST_EXACT = 2.0**53
+"""Size beyond which not all whole numbers have a place in float64."""
+
 
 def columns_of_frame(frame: pd.DataFrame) -> tuple[list[str], list[Values], list[str]]:
     """Return names, values as float64 or text, and Stata's storage types.
 
-    Dates become days since 1 January 1960, infinite numbers missing.
+    Dates become days since 1 January 1960, infinite numbers missing. Whole numbers that have no
+    place in float64, such as long identifiers, become text.
     """
     columns: list[Values] = []
     kinds: list[str] = []
@@ -51,15 +58,28 @@ def _converted(series: pd.Series[Any]) -> tuple[FloatArray | NDArray[np.object_]
         return _days(series), "double"
     if types.is_numeric_dtype(series.dtype) and not types.is_complex_dtype(series.dtype):
         values = series.to_numpy(dtype=np.float64, na_value=np.nan)
+        if types.is_integer_dtype(series.dtype) and not _is_exact(series, values):
+            return _as_text(series), "str"
         kind = _smallest_type(series, values)
         return np.where(np.isinf(values), np.nan, values) if kind == "double" else values, kind
     if types.infer_dtype(series, skipna=True) == "string":
         return series.fillna("").to_numpy(dtype=object, copy=True), "str"
     present = series[series.notna()]
-    if len(present) == 0 or present.map(lambda value: isinstance(value, bool | int | float)).all():
+    if len(present) == 0 or present.map(lambda value: isinstance(value, NUMBERS)).all():
         values = series.where(series.notna(), np.nan).to_numpy(dtype=np.float64)
-        return np.where(np.isfinite(values), values, np.nan), "double"
+        whole = present[present.map(lambda value: isinstance(value, Integral))]
+        if _is_exact(whole, whole.to_numpy(dtype=np.float64)):
+            return np.where(np.isfinite(values), values, np.nan), "double"
     return _as_text(series), "str"
+
+
+def _is_exact(series: pd.Series[Any], values: FloatArray) -> bool:
+    """Whether whole numbers are what they have become as float64."""
+    large = np.abs(values) >= LARGEST_EXACT
+    return not large.any() or all(
+        int(value) == int(number)
+        for value, number in zip(series.to_numpy(dtype=object)[large], values[large], strict=True)
+    )
 
 
 def _days(duration: pd.Series[Any]) -> FloatArray:

@@ -36,7 +36,7 @@ def check_units(units: tuple[str, ...], is_text: Mapping[str, bool], span: Span 
             raise NotNumeric(
                 f"'{unit}' found where numeric variable expected",
                 span=span,
-                hint=f"number the values of {unit} first; i() takes numeric variables",
+                hint=f"egen number = group({unit}) numbers its values; i() takes numeric variables",
             )
         if unit in units[:position]:
             raise InvalidSyntax(f"i() names {unit} twice", span=span)

@@ -2,6 +2,7 @@
 
 import sys
 import time
+from decimal import Decimal
 
 import numpy as np
 import pandas as pd
@@ -275,3 +276,20 @@ def test_a_large_file_is_read_quickly(tmp_path):
         began = time.perf_counter()
         assert read_dataset(tmp_path / name).n_rows == n
         assert time.perf_counter() - began < 3.0
+
+
+def test_identifiers_beyond_the_precision_of_numbers_stay_apart(tmp_path):
+    """As float64 2^53 and 2^53 + 1 are the same number: clusters would merge."""
+    exact = [2**53 - 1, 2**53 - 2, 2**60]
+    for ids in ([2**53, 2**53 + 1, 7], [2**63, 2**63 + 1, 7], [10**20 + 1, 10**20 + 2, 7]):
+        file = tmp_path / "a.csv"
+        pd.DataFrame({"id": ids, "exact": exact}).to_csv(file, index=False)
+        for data in (Dataset.from_frame(pd.read_csv(file)), read_dataset(str(file))):
+            assert list(data.text("id")) == [str(x) for x in ids]
+            np.testing.assert_array_equal(data.column("exact"), np.array(exact, dtype=float))
+
+
+def test_numbers_in_columns_of_objects_are_numbers():
+    values = [np.int64(3), np.float32(0.5), np.bool_(True), Decimal("0.25"), None, 2]
+    data = Dataset.from_frame(pd.DataFrame({"x": pd.Series(values, dtype=object)}))
+    np.testing.assert_array_equal(data.column("x"), [3.0, 0.5, 1.0, 0.25, np.nan, 2.0])

@@ -98,7 +98,8 @@ class AuxiliaryPredictor:
         bend = np.zeros_like(forms)
         exp, log = self.transform == Transform.EXP, self.transform == Transform.LOG_ABS
         bend[exp] = np.exp(np.minimum(forms[exp], 700.0))
-        bend[log] = -1.0 / np.where(forms[log] == 0.0, 1e-300, forms[log]) ** 2
+        # Of rows without a scale nothing depends on it.
+        bend[log] = -1.0 / np.where(forms[log] == 0.0, np.inf, forms[log]) ** 2
         bend *= np.repeat(first, np.diff(self.row_group))
         group = np.repeat(np.arange(len(forms)), np.diff(self.group_start))
         design = np.zeros((len(forms), len(alpha)))

@@ -98,3 +98,17 @@ def test_denominators_count_whichever_response_is_binomial(family, link):
     model = f"gllamm y k2, i(id) family({family}) link({link}) {selectors} denom(n) init"
     share = frame["y"][frame["kind"] == 2].mean() / 5
     assert fit(frame, model).estimates[0] == pytest.approx(np.log(share / (1 - share)))
+
+
+@pytest.mark.parametrize("second", ["logit", "ologit"])
+def test_rows_without_a_scale_under_nats(second):
+    """A standard deviation of zero beside rows that have none is no matter."""
+    frame = simulate()
+    model = (
+        "eq h: k1\ngllamm y x k1, i(id) family(gauss binom) fv(kind) lv(kind) s(h) adapt"
+        f" link(ident {second})"
+    )
+    logs, natural = fit(frame, model), fit(frame, f"{model} nats")
+    assert natural.log_likelihood == pytest.approx(logs.log_likelihood, abs=1e-7)
+    scale = logs.index("lns1", "k1")
+    assert natural.estimates[scale] == pytest.approx(np.exp(logs.estimates[scale]), rel=1e-5)

@@ -26,6 +26,7 @@ from gllamm_cli.model.constraints import Reduction
 from gllamm_cli.model.design import Design
 from gllamm_cli.model.factorise import factorise
 from gllamm_cli.model.parameters import Parameters
+from gllamm_cli.model.sizes import effect_sizes
 from gllamm_cli.model.spec import ModelSpec
 from gllamm_cli.model.thin import some_rows, some_units
 from gllamm_cli.model.uniform import total
@@ -124,7 +125,9 @@ class ByQuadrature(Method):
                 return None
             if fixed.log_likelihood > -PERFECT * design.n_rows:
                 return None
-            start = default_start(self.parameters, fixed.point)
+            alpha = fixed.point[self.parameters.auxiliary_index]
+            sizes = effect_sizes(self.spec, design, alpha)
+            start = default_start(self.parameters, fixed.point, sizes)
         adaptive = self.spec.adaptive
         engine = Engine(*factorise(design, self.parameters, adaptive=adaptive), self.threads)
         objective = LatentObjective(engine, self.reduction, adaptive)

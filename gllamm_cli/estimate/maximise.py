@@ -209,7 +209,7 @@ class _Curvature:
 def _curvature(score: FloatArray, hessian: FloatArray) -> _Curvature:
     diagonal = np.abs(hessian.diagonal())
     # Products of scales must be finite even where nothing curves.
-    scale = 1.0 / np.sqrt(np.maximum(diagonal, 1e-12 * max(diagonal.max(initial=0.0), 1e-290)))
+    scale = 1.0 / np.sqrt(np.maximum(diagonal, 1e-20 * max(diagonal.max(initial=0.0), 1e-280)))
     eigenvalues, vectors = np.linalg.eigh(-hessian * (scale[:, None] * scale))
     gradient = vectors.T @ (scale * score)
     return _Curvature(

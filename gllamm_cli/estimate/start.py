@@ -24,6 +24,8 @@ FloatArray = NDArray[np.float64]
 
 INITIAL = {"diagonal": 0.5, "offdiagonal": 0.0, "bmatrix": 0.5, "regression": 0.0}
 """gllamm's starts for parameters of the latent variables, by block."""
+USUAL_SIZE = 5.0
+"""Factor by which the size of an effect may differ from one for gllamm's start to do."""
 INITIAL_ODDS = -0.4
 """gllamm's start for the constants of class log odds."""
 ANY_LENGTH = 1e3
@@ -130,11 +132,14 @@ def n_without_latent(parameters: Parameters) -> int:
     return sum(name.block in ("fixed", "threshold", "scale") for name in parameters.names)
 
 
-def default_start(parameters: Parameters, fixed: FloatArray) -> FloatArray:
+def default_start(
+    parameters: Parameters, fixed: FloatArray, sizes: FloatArray | None = None
+) -> FloatArray:
     """``fixed`` for what does not concern latent variables, then the constants gllamm starts from.
 
     Loadings of effect m start at 1.1 + (-1)^m (m - 1)/5; locations of classes
-    at -1, 1, -2, 2, ...
+    at -1, 1, -2, 2, ... With ``sizes`` (M,) of ``effect_sizes`` standard deviations start
+    within reach of what gllamm's constant means for variables of usual units.
     """
     values = np.zeros(parameters.n)
     values[: len(fixed)] = fixed
@@ -149,6 +154,9 @@ def default_start(parameters: Parameters, fixed: FloatArray) -> FloatArray:
             values[k] = INITIAL_ODDS if name.name == CONSTANT else 0.0
         else:
             values[k] = INITIAL[name.block]
+            if name.block == "diagonal" and sizes is not None:
+                size = sizes[name.effects[0] - 1]
+                values[k] /= size if not 1.0 / USUAL_SIZE < size < USUAL_SIZE else 1.0
     return values
 
 

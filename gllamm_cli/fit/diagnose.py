@@ -17,12 +17,16 @@ from gllamm_cli.model.constraints import Reduction
 from gllamm_cli.model.design import Design
 from gllamm_cli.model.parameters import Parameters
 from gllamm_cli.model.quadrature import ProductRule
+from gllamm_cli.model.sizes import column_sizes
+from gllamm_cli.model.structure import Column, as_column
 from gllamm_cli.model.thin import without_period
 
 FloatArray = NDArray[np.float64]
 
 BOUNDARY = 1e-4
-"""Standard deviation of a latent variable that counts as zero."""
+"""Standard deviation of a random effect that counts as zero, in scales of the response."""
+UNDETERMINED = 1e4
+"""Standard error, in scales of the response for the usual size of a covariate, that tells so."""
 NOTABLE = 0.05
 """Error of the log likelihood from quadrature that is reported."""
 MANY_CLUSTERS = 8_000
@@ -56,13 +60,13 @@ def maximum_notes(
     return tuple(notes)
 
 
-def boundary_notes(fit: Fit) -> tuple[str, ...]:
-    """Notes on variances estimated as zero."""
+def boundary_notes(fit: Fit, sizes: FloatArray) -> tuple[str, ...]:
+    """Notes on variances estimated as zero; ``sizes`` (M,) are those of ``effect_sizes``."""
     notes = []
     for k in fit.block("diagonal"):
         name = fit.names[k]
         effect = fit.spec.latent[name.effects[0] - 1]
-        if fit.free[k] and abs(fit.estimates[k]) < BOUNDARY:
+        if fit.free[k] and abs(fit.estimates[k]) * sizes[effect.number - 1] < BOUNDARY:
             given = " given the effects before it" if effect.index > 1 else ""
             notes.append(
                 f"variance of random effect {effect.index} at level {effect.level}{given} is on "
@@ -70,6 +74,40 @@ def boundary_notes(fit: Fit) -> tuple[str, ...]:
                 "test of it refers to a 50:50 mixture of chi-squared distributions"
             )
     return tuple(notes)
+
+
+def undetermined_notes(fit: Fit, design: Design, alpha: FloatArray) -> tuple[str, ...]:
+    """Notes on coefficients of which the data say next to nothing.
+
+    That is so where outcomes are predicted perfectly, where classes have gone to infinity, and
+    where an effect adds the same to all alternatives. Rounding lets such a log likelihood curve.
+    """
+    judged = [
+        k
+        for k, name in enumerate(fit.names)
+        if name.block in ("fixed", "diagonal", "location", "odds", "threshold") and fit.free[k]
+    ]
+    columns = [_column(fit, k) for k in judged]
+    sizes = column_sizes(design, columns, alpha)
+    std_err = np.sqrt(np.maximum(np.diag(fit.covariance)[judged], 0.0))
+    found = [k for k, error in zip(judged, std_err * sizes, strict=True) if error > UNDETERMINED]
+    if not found:
+        return ()
+    names = ", ".join(f"[{fit.names[k].equation}]{fit.names[k].name}" for k in found)
+    return (
+        f"the data say next to nothing of {names}: not identified, or on the way to infinity "
+        "since outcomes are predicted perfectly",
+    )
+
+
+def _column(fit: Fit, k: int) -> Column:
+    """Column whose coefficient a parameter is, or scales; that of the constant for others."""
+    name = fit.names[k]
+    if name.block == "fixed":
+        return as_column(name.name)
+    if name.block in ("diagonal", "location"):
+        return as_column(fit.spec.latent[name.effects[0] - 1].variables[0])
+    return ()
 
 
 def mass_notes(fit: Fit) -> tuple[str, ...]:

@@ -37,6 +37,7 @@ from gllamm_cli.fit.diagnose import (
     mass_notes,
     maximum_notes,
     quadrature_notes,
+    undetermined_notes,
 )
 from gllamm_cli.fit.fit import Fit
 from gllamm_cli.fit.job import Job
@@ -46,6 +47,7 @@ from gllamm_cli.model.collapse import collapsed
 from gllamm_cli.model.constraints import build_reduction
 from gllamm_cli.model.factorise import factorise
 from gllamm_cli.model.parameters import build_parameters
+from gllamm_cli.model.sizes import effect_sizes
 from gllamm_cli.model.spec import IntegrationRule, ModelSpec, Purpose, Request
 from gllamm_cli.model.uniform import total
 
@@ -216,7 +218,11 @@ def _fit_latent(job: Job) -> Fit:
             hint="try other starting values with from(), or adapt",
         )
     fit = _fit_value(job, "gllamm model", maximum, n_units=job.design.n_units, extra=extra)
-    notes = [*fit.notes, *boundary_notes(fit), *mass_notes(fit)]
+    alpha = fit.estimates[job.parameters.auxiliary_index]
+    notes = [*fit.notes, *boundary_notes(fit, effect_sizes(spec, job.design, alpha))]
+    if maximum.concave:
+        notes.extend(undetermined_notes(fit, job.design, alpha))
+    notes.extend(mass_notes(fit))
     robust = spec.robust or spec.sampling_weights
     if isinstance(objective, GaussianObjective):
         fit = replace(fit, notes=tuple(notes))

@@ -15,6 +15,7 @@ from gllamm_cli.estimate.start import ROUGH_START, default_start, fit_fixed_part
 from gllamm_cli.estimate.threads import available_threads
 from gllamm_cli.fit.job import Job
 from gllamm_cli.model.families import FAMILY_BY_NAME, LINK_BY_NAME, Domain, kind
+from gllamm_cli.model.sizes import effect_sizes
 from gllamm_cli.model.spec import ModelSpec, Purpose
 
 FloatArray = NDArray[np.float64]
@@ -42,7 +43,13 @@ def starting_values(job: Job, exact: GaussianObjective | None) -> tuple[FloatArr
             )
             if advanced is not None:
                 return advanced, True
-        start = default_start(job.parameters, starting_fit(job, exact))
+        fixed = starting_fit(job, exact)
+        sizes = None
+        # Values that are only set up are gllamm's.
+        if job.spec.purpose is Purpose.FIT:
+            alpha = fixed[job.parameters.auxiliary_index]
+            sizes = effect_sizes(job.spec, job.design, alpha)
+        start = default_start(job.parameters, fixed, sizes)
         if exact is not None:
             start = gaussian_start.moment_estimates(job.spec, job.design, exact, start)
         return start, False

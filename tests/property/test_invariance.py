@@ -155,6 +155,37 @@ def test_units_of_measurement_of_a_covariate_do_not_matter(model, seed, factor, 
     assert abs(b.estimates[k] * factor - a.estimates[k]) < 1e-4 * se
 
 
+SLOPES = (
+    "y x z, i(id) nrf(2) eqs(one x) family(binom) link(logit) adapt",
+    "n x z, i(id) eqs(x) family(poisson) link(log) adapt",
+    "o x z, i(id) nrf(2) eqs(one x) link(ologit) adapt",
+    "g x z, i(id) eqs(x) adapt",
+    "g x z, i(id) eqs(x) nip(8)",
+)
+
+
+@pytest.mark.parametrize("command", SLOPES)
+@given(seed=seeds, factor=st.sampled_from([1e-9, 1e-4, 30.0, 1e3, 1e6, 1e9]))
+@settings(max_examples=5, deadline=None)
+def test_units_of_measurement_of_a_random_slope_do_not_matter(command, seed, factor):
+    """Nor for what is said of the fit: a slope of incomes has a tiny standard deviation."""
+
+    def fitted(frame: pd.DataFrame):
+        session = Session(Dataset.from_frame(frame))
+        session.run(f"gllamm {command}")
+        assume(not any("quadrature" in note for note in session.fit.notes))
+        return session.fit
+
+    frame = simulate(seed)
+    frame["o"] = frame["n"].clip(upper=3)
+    a = fitted(frame)
+    assume(all(abs(a.estimates[k]) > 0.01 for k in a.block("diagonal")))
+    b = fitted(frame.assign(x=factor * frame["x"]))
+    assert b.notes == a.notes
+    np.testing.assert_allclose(b.log_likelihood, a.log_likelihood, rtol=1e-7)
+    np.testing.assert_allclose(factor * b.estimates[0], a.estimates[0], rtol=1e-3, atol=1e-4)
+
+
 LINEAR = ("g x z, i(id) adapt", "g x z, i(id top) adapt", "g x z, i(id) nrf(2) eqs(one x) adapt")
 
 

@@ -12,6 +12,7 @@ from gllamm_cli.fit.estimates import Estimates
 from gllamm_cli.interpret.regressions import (
     OPTIONS,
     TEMPORARY,
+    WEIGHTS,
     Setup,
     macros_of,
     read_setup,
@@ -25,7 +26,7 @@ from gllamm_cli.stata.functions import FloatArray
 
 def regress(run: Run) -> None:
     """Least squares, with Stata's analysis of variance above the table."""
-    parsed = run.parse(OPTIONS)
+    parsed = run.parse(OPTIONS, weights=("aweight", *WEIGHTS))
     if replayed(run, parsed):
         return
     setup = read_setup(run, parsed)
@@ -40,7 +41,7 @@ def regress(run: Run) -> None:
             "insufficient observations" if len(rows) else "no observations"
         )
     y, w = columns[0][known], w[known]
-    frequency = bool(setup.weights) and not setup.robust
+    frequency = setup.weight_kind in ("fweight", "iweight")
     n = float(w.sum()) if frequency else float(len(rows))
     if not frequency:
         w = w * len(rows) / w.sum()
@@ -79,7 +80,9 @@ def regress(run: Run) -> None:
             V = factor * XtX @ (sums.T @ sums) @ XtX
             residual_df = clusters - 1.0
         else:
-            V = n / (n - k) * XtX @ (scores.T @ scores) @ XtX
+            # A row of frequency w has w scores of its own.
+            squares = scores.T @ (scores / w[:, None] if frequency else scores)
+            V = n / (n - k) * XtX @ squares @ XtX
     _regress_results(
         run, parsed, setup, names, b, V, rows,
         n=n, rss=rss, mss=tss - rss, model_df=model_df, df=df, residual_df=residual_df,

@@ -24,11 +24,13 @@ from gllamm_cli.interpret.factors import expand_factors
 from gllamm_cli.interpret.run import Parsed, Run
 from gllamm_cli.model.families import find_family, find_link
 from gllamm_cli.model.resolve import Definitions, resolve
+from gllamm_cli.model.spec import Sample
 from gllamm_cli.report.regression import Regression, count, regression_lines
 from gllamm_cli.stata.command import GllammCommand, parse_gllamm
+from gllamm_cli.stata.expression import Name
 from gllamm_cli.stata.format import display, format_f, format_g
 from gllamm_cli.stata.lexer import Kind, frame_tokens, part, whole
-from gllamm_cli.stata.varlist import expand_varlist, parse_varlist
+from gllamm_cli.stata.varlist import expand_varlist, find_variable, parse_varlist
 
 ONE = "__one"
 OPTIONS = (
@@ -52,6 +54,8 @@ MODELS = {
     "meoprobit": ("binom", "oprobit", "Mixed-effects oprobit regression"),
     "meglm": ("gauss", "ident", "Mixed-effects GLM"),
 }
+WITHOUT_WEIGHTS = ("xtmelogit", "meqrlogit", "xtmepoisson", "meqrpoisson")
+WEIGHTS_HINT = "gllamm takes weights of units at any level: weight() and pweight()"
 STRUCTURES = ("independent", "unstructured", "identity", "exchangeable")
 RULE = "-" * 78
 DIVIDER = "-" * 29 + "+" + "-" * 48
@@ -84,7 +88,8 @@ def mixed(run: Run) -> None:
         raise InvalidSyntax(f"{run.name} y x || id:", span=run.span)
     # Options of estimation stand after the last comma, behind those of the last level.
     run.span = whole(texts[0] if len(texts) == 1 else f"{texts[0]} , {_estimation(texts[-1])}")
-    parsed = run.parse(OPTIONS)
+    allowed = () if run.name in WITHOUT_WEIGHTS else ("fweight", "pweight")
+    parsed = run.parse(OPTIONS, weights=allowed, weights_hint=WEIGHTS_HINT)
     levels = [_level(run, text, last=k == len(texts) - 2) for k, text in enumerate(texts[1:])]
     if not levels:
         raise InvalidSyntax(f"{run.name} y x || id: needs a level", span=run.span)
@@ -127,7 +132,7 @@ def _level(run: Run, text: str, *, last: bool) -> _Level:
 
 def random_intercept(run: Run) -> None:
     """``xtreg, mle``, ``xtlogit`` and so on."""
-    parsed = run.parse(OPTIONS)
+    parsed = run.parse(OPTIONS, weights_hint=WEIGHTS_HINT)
     panel = run.option_variables(parsed, "i")
     if not panel:
         if run.session.panel is None:
@@ -196,9 +201,14 @@ def _fit(
     command = parse_gllamm(text)
     assert isinstance(command, GllammCommand), "the text names a response"
     request = resolve(command, data, Definitions(equations, {}, {}))
-    selected = tuple(np.flatnonzero(run.rows(parsed)).tolist())
+    rows, weights = run.weighted_rows(parsed)
+    selected = tuple(np.flatnonzero(rows).tolist())
+    of_rows = _weight_of_rows(run, parsed)
+    sampling = weights is not None and weights.kind == "pweight"
     spec = replace(
         request.spec,
+        weights=() if sampling else of_rows,
+        sampling_weights=of_rows if sampling else (),
         covariates=tuple(dict.fromkeys(names[1:])),
         sample=replace(request.spec.sample, condition=None, selected=selected),
     )
@@ -207,6 +217,20 @@ def _fit(
     fit = fit_model(request, data, threads=run.session.threads, monitor=run.session.listener)
     run.session.listener.finished()
     return fit
+
+
+def _weight_of_rows(run: Run, parsed: Parsed) -> tuple[tuple[int, str], ...]:
+    """Level and variable of the weights; predictions find the variable in the data later."""
+    weight = parsed.frame.weight
+    if weight is None:
+        return ()
+    if not isinstance(weight.expression, Name):
+        raise NotSupported(
+            f"{run.name} with weights that are no variable is not supported",
+            span=weight.span,
+            hint="generate one",
+        )
+    return ((1, find_variable(weight.expression.name, run.data.names)),)
 
 
 def _names(fit: Fit) -> tuple[tuple[str, str], ...]:
@@ -242,11 +266,15 @@ def _show(
         scalars |= {"chi2": chi2, "p": p}
     left = [title, "", "Adaptive quadrature, integration points = "
             f"{fit.spec.latent[0].points}", *[""] * max(len(right) - 4, 0)]  # fmt: skip
-    left.append(f"Log likelihood = {display(fit.log_likelihood)}")
+    sampling = bool(fit.spec.sampling_weights)
+    word = "Log pseudolikelihood" if sampling else "Log likelihood"
+    left.append(f"{word} = {display(fit.log_likelihood)}")
     cuts = tuple(dict.fromkeys(of for of, _ in names if of.startswith("cut")))
     shown_equations = {fit.spec.depvar, *cuts}
     hidden = tuple(dict.fromkeys(of for of, _ in names if of not in shown_equations))
-    below = [*_random_part(fit, parsed), *_against_one_level(run, fit, data)]
+    below = _random_part(fit, parsed)
+    if not sampling:
+        below += _against_one_level(run, fit, data)
     estimates = Estimates(
         command=run.name,
         line=f"{run.name} {run.span.text}",
@@ -259,7 +287,7 @@ def _show(
         rank=fit.n_free,
         sample=run.data.row_ids[_rows(fit, data)],
         scalars={**scalars, **_derived(fit)},
-        macros={"ivar": levels[-1].unit},
+        macros={"ivar": levels[-1].unit, **({"vcetype": "Robust"} if sampling else {})},
         regression=Regression(
             left=tuple(left),
             right=tuple(right),
@@ -344,8 +372,10 @@ def _against_one_level(run: Run, fit: Fit, data: Dataset) -> list[str]:
     """The likelihood-ratio test against the model without random effects."""
     from scipy.special import chdtrc
 
+    # Rows without a cluster are no rows of the smaller model either.
+    sample = Sample(selected=tuple(_rows(fit, data).tolist()))
     single = fit_one_level(
-        replace(fit.spec, levels=(), adaptive=False, correlated=True),
+        replace(fit.spec, levels=(), adaptive=False, correlated=True, sample=sample),
         data,
         threads=run.session.threads,
     )

@@ -12,7 +12,6 @@ from gllamm_cli.errors import (
     InsufficientObservations,
     InvalidSyntax,
     NoEstimates,
-    NotAllowed,
     VarlistRequired,
 )
 from gllamm_cli.fit.estimates import Estimates
@@ -33,6 +32,7 @@ OPTIONS = (
     "HR BASEoutcome(n) Base(n) NOHeader NOTABle BEta ITERate(n) Family(t) LINk(t) ASIS TRace "
     "TECHnique(t) DIFficult From(w) SCAle(t) SCORe(w)"
 )
+WEIGHTS = ("fweight", "pweight", "iweight")
 EXPONENTIATED = ("or", "irr", "rrr", "eform", "hr")
 TITLES = {
     "logit": "Logistic regression",
@@ -71,7 +71,7 @@ class Setup:
     covariates: tuple[str, ...]
     constant: bool
     offset: str | None
-    weights: tuple[tuple[int, str], ...]
+    weight_kind: str
     sample: Sample
     robust: bool
     cluster: str | None
@@ -88,20 +88,10 @@ def read_setup(run: Run, parsed: Parsed) -> Setup:
     if not names:
         raise VarlistRequired("varlist required", span=run.span)
     depvar, covariates = names[0], tuple(dict.fromkeys(names[1:]))
-    selected = run.rows(parsed)
-    values, kind = run.weights(parsed.frame.weight, ("fweight", "aweight", "pweight", "iweight"))
-    weights: tuple[tuple[int, str], ...] = ()
-    if values is not None:
-        selected = selected & ~np.isnan(values) & (values > 0)
-        data = data.with_column(TEMPORARY, values, storage_type="double")
-        if kind in ("fweight", "iweight"):
-            weights = ((1, TEMPORARY),)
-        elif kind == "aweight" and run.name == "regress":
-            weights = ()
-        elif kind == "pweight":
-            weights = ((1, TEMPORARY),)
-        else:
-            raise NotAllowed("aweights not allowed", span=run.span)
+    selected, weights = run.weighted_rows(parsed)
+    kind = weights.kind if weights is not None else ""
+    if weights is not None:
+        data = data.with_column(TEMPORARY, weights.values, storage_type="double")
     offset = None
     for option, change in (("offset", lambda x: x), ("exposure", np.log)):
         if parsed.has(option):
@@ -133,17 +123,14 @@ def read_setup(run: Run, parsed: Parsed) -> Setup:
         data = data.with_column(CLUSTER, codes.astype(np.float64), storage_type="double")
         cluster = CLUSTER
     sample = Sample(selected=tuple(np.flatnonzero(selected).tolist()))
-    default = float(run.session.settings.get("level", 95))
-    level = parsed.number("level", default)
-    if not 10 <= level <= 99.99:
-        raise InvalidSyntax("level() must be between 10 and 99.99 inclusive", span=run.span)
+    level = run.confidence_level(parsed)
     return Setup(
         data=data,
         depvar=depvar,
         covariates=covariates,
         constant=not parsed.has("noconstant"),
         offset=offset,
-        weights=weights,
+        weight_kind=kind,
         sample=sample,
         robust=robust,
         cluster=cluster,
@@ -155,6 +142,7 @@ def read_setup(run: Run, parsed: Parsed) -> Setup:
 
 def _spec(setup: Setup, family: str, link: str, base: float | None = None) -> ModelSpec:
     kind = LINK_BY_NAME[link]
+    of_rows = ((1, TEMPORARY),)
     return ModelSpec(
         depvar=setup.depvar,
         covariates=setup.covariates,
@@ -163,7 +151,8 @@ def _spec(setup: Setup, family: str, link: str, base: float | None = None) -> Mo
         has_scale=family in ("gauss", "gamma") and not (kind.ordinal or kind.nominal),
         levels=(),
         offset=setup.offset,
-        weights=setup.weights,
+        weights=of_rows if setup.weight_kind in ("fweight", "iweight") else (),
+        sampling_weights=of_rows if setup.weight_kind == "pweight" else (),
         sample=setup.sample,
         thresholds=(Thresholds(1),) if kind.ordinal else (),
         base_category=base,
@@ -179,13 +168,13 @@ def replayed(run: Run, parsed: Parsed) -> bool:
     if found.command != run.name or found.regression is None:
         raise NoEstimates("last estimates not found", span=run.span)
     asked = any(parsed.has(option) for option in EXPONENTIATED)
-    level = parsed.number("level", float(run.session.settings.get("level", 95)))
+    level = run.confidence_level(parsed)
     run.print(*regression_lines(found, level=level, exponentiate=True if asked else None))
     return True
 
 
 def _ml(run: Run) -> None:
-    parsed = run.parse(OPTIONS)
+    parsed = run.parse(OPTIONS, weights=WEIGHTS)
     if replayed(run, parsed):
         return
     setup = read_setup(run, parsed)
@@ -363,7 +352,9 @@ def macros_of(setup: Setup, robust: bool) -> dict[str, str]:
 
 def clogit(run: Run) -> None:
     """``clogit y x, group(g)``: conditional logit with one success in each group."""
-    parsed = run.parse(f"GRoup(v) STrata(v) {OPTIONS}")
+    parsed = run.parse(
+        f"GRoup(v) STrata(v) {OPTIONS}", weights_hint="gllamm with expanded() takes weight()"
+    )
     if replayed(run, parsed):
         return
     option = "group" if parsed.has("group") else "strata"
@@ -371,8 +362,8 @@ def clogit(run: Run) -> None:
         raise InvalidSyntax("option group() required", span=run.span)
     (group,) = run.option_variables(parsed, option)
     setup = read_setup(run, parsed)
-    if setup.robust or setup.cluster is not None or setup.weights:
-        raise InvalidSyntax("clogit with weights or robust errors is not supported", span=run.span)
+    if setup.robust or setup.cluster is not None:
+        raise InvalidSyntax("clogit with robust errors is not supported", span=run.span)
     y, rows = setup.data.column(setup.depvar), np.array(setup.sample.selected, dtype=np.int64)
     known = rows[~np.isnan(y[rows])]
     codes = np.unique(setup.data.sort_key(group)[known], return_inverse=True)[1]
@@ -406,7 +397,7 @@ def clogit(run: Run) -> None:
 
 def glm(run: Run) -> None:
     """``glm y x, family() link()``: the families and links of gllamm."""
-    parsed = run.parse(OPTIONS)
+    parsed = run.parse(OPTIONS, weights=WEIGHTS)
     if replayed(run, parsed):
         return
     setup = read_setup(run, parsed)

@@ -67,7 +67,11 @@ def _derivatives(
 
 def treatreg(run: Run) -> None:
     """``treatreg y x, treat(d = w)``: maximum likelihood."""
-    parsed = run.parse("TREat(t) Level(n) NOLOg Robust twostep ITERate(n) FIRst HAZard(w)")
+    parsed = run.parse(
+        "TREat(t) Level(n) NOLOg Robust twostep ITERate(n) FIRst HAZard(w)",
+        weights_hint="the same model in gllamm takes weight() and pweight()",
+    )
+    parsed.refuse("iterate()", "first")
     if parsed.has("twostep") or parsed.has("robust") or parsed.has("hazard"):
         raise InvalidSyntax("twostep, robust and hazard() are not supported", span=run.span)
     treatment, equals, instruments = parsed.text("treat").partition("=")
@@ -140,7 +144,7 @@ def treatreg(run: Run) -> None:
         regression=shown,
     )
     run.session.results = estimates
-    run.print(*regression_lines(estimates, level=parsed.number("level", 95.0)))
+    run.print(*regression_lines(estimates, level=run.confidence_level(parsed)))
 
 
 def _start(y: FloatArray, X: FloatArray, d: FloatArray, W: FloatArray) -> FloatArray:

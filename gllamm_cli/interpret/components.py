@@ -13,7 +13,7 @@ from gllamm_cli.after.delta import Estimated
 from gllamm_cli.after.intraclass import intraclass
 from gllamm_cli.errors import General, InvalidSyntax
 from gllamm_cli.interpret.fitted import constant_effects, last_fit
-from gllamm_cli.interpret.mixed import ONE
+from gllamm_cli.interpret.multilevel import ONE
 from gllamm_cli.interpret.run import Run
 from gllamm_cli.model.spec import CONSTANT
 from gllamm_cli.report.components import DIVIDER, head_lines, unit_line, value_line

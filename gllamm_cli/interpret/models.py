@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 
 from gllamm_cli.errors import GllammError, InvalidSyntax, VariableNotFound
+from gllamm_cli.interpret.outcomes import Estimated
 from gllamm_cli.interpret.run import Run
 from gllamm_cli.stata.command import GllammCommand, parse_gllamm
 from gllamm_cli.stata.constraint import format_terms, listed_number, parse_constraint
@@ -26,6 +28,9 @@ def gllamm(run: Run) -> None:
     else:
         outcomes = run.session.replay(run.span.source, command)
     for outcome in outcomes:
+        if isinstance(outcome, Estimated) and command.option("level") is None:
+            display = replace(outcome.display, level=run.default_level)
+            outcome = replace(outcome, display=display)
         run.interpreter.emit(outcome)
 
 

@@ -291,9 +291,9 @@ def lincom(run: Run) -> None:
     found = run.results()
     text, _, options = run.span.text.partition(",")
     given = options.replace("(", " (").split()
-    level = 95.0
+    level = run.default_level
     if match := re.search(r"l(?:evel|eve|ev|e)?\s*\(([\d.]+)\)", options):
-        level = float(match[1])
+        level = run.checked_level(float(match[1]))
     exponentiate = any(word in ("eform", "or", "irr", "rrr", "hr") for word in given)
     linear = _Linear(run, found)
     vector, constant = linear.of(parse_expression(text.strip()))
@@ -323,9 +323,9 @@ def nlcom(run: Run) -> None:
     options = ""
     if match := re.search(r",\s*((?:post|level\([\d.]+\)|noheader|\s)*)$", text):
         options, text = match[1], text[: match.start()]
-    level = 95.0
+    level = run.default_level
     if match := re.search(r"level\(([\d.]+)\)", options):
-        level = float(match[1])
+        level = run.checked_level(float(match[1]))
     pieces = _nonlinear(text)
     names = [name or f"_nl_{k}" for k, (name, _) in enumerate(pieces, start=1)]
     nodes = [parse_expression(whole(expression.strip())) for _, expression in pieces]

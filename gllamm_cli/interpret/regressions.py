@@ -22,6 +22,7 @@ from gllamm_cli.interpret.run import Parsed, Run, plural
 from gllamm_cli.model.families import LINK_BY_NAME, find_family, find_link
 from gllamm_cli.model.spec import ChoiceSets, ModelSpec, Response, Sample, Thresholds
 from gllamm_cli.report.regression import Regression, count, regression_lines
+from gllamm_cli.stata.expression import parse_expression
 from gllamm_cli.stata.format import display, format_f
 from gllamm_cli.stata.functions import FloatArray, missing
 from gllamm_cli.stata.lexer import whole
@@ -71,6 +72,7 @@ class Setup:
     covariates: tuple[str, ...]
     constant: bool
     offset: str | None
+    offset_as_typed: str
     weight_kind: str
     sample: Sample
     robust: bool
@@ -92,15 +94,13 @@ def read_setup(run: Run, parsed: Parsed) -> Setup:
     kind = weights.kind if weights is not None else ""
     if weights is not None:
         data = data.with_column(TEMPORARY, weights.values, storage_type="double")
-    offset = None
-    for option, change in (("offset", lambda x: x), ("exposure", np.log)):
+    offset, offset_as_typed = None, ""
+    for option, expression in (("offset", "{}"), ("exposure", "ln({})")):
         if parsed.has(option):
             (name,) = run.option_variables(parsed, option)
-            with np.errstate(all="ignore"):
-                data = data.with_column(
-                    OFFSET, change(run.data.column(name)), storage_type="double"
-                )
-            offset = OFFSET
+            offset, offset_as_typed = OFFSET, expression.format(name)
+            values = run.evaluator().number(parse_expression(offset_as_typed))
+            data = data.with_column(OFFSET, values, storage_type="double")
     robust = parsed.has("robust") or kind == "pweight"
     cluster_name = ""
     if parsed.has("cluster"):
@@ -130,6 +130,7 @@ def read_setup(run: Run, parsed: Parsed) -> Setup:
         covariates=covariates,
         constant=not parsed.has("noconstant"),
         offset=offset,
+        offset_as_typed=offset_as_typed,
         weight_kind=kind,
         sample=sample,
         robust=robust,
@@ -316,7 +317,7 @@ def _finish(
         rank=int(fit.n_free),
         sample=run.data.row_ids[fitted_here],
         scalars=scalars,
-        macros=macros_of(setup, robust),
+        macros={**macros_of(setup, robust), "link": link},
         regression=shown,
     )
     if not parsed.has("nolog"):
@@ -346,7 +347,7 @@ def macros_of(setup: Setup, robust: bool) -> dict[str, str]:
     if setup.cluster_name:
         macros["clustvar"] = setup.cluster_name
     if setup.offset:
-        macros["offset"] = OFFSET
+        macros["offset"] = setup.offset_as_typed
     return macros
 
 

@@ -114,7 +114,7 @@ ROWS: tuple[tuple[ByUse, str, str], ...] = (
     (NO, "printing", "di.splay"),
     (NO, "stored", "est.imates"),
     (NO, "tests", "lrtest te.st testparm lincom nlcom"),
-    (NO, "posterior", "predict"),
+    (NO, "predictions", "predict"),
     (NO, "estat", "estat"),
     (NO, "bootstrap", "bootstrap bs=bootstrap"),
     (NO, "margins", "margins"),

@@ -10,7 +10,6 @@ from numpy.typing import NDArray
 from gllamm_cli.errors import InsufficientObservations
 from gllamm_cli.fit.estimates import Estimates
 from gllamm_cli.interpret.regressions import (
-    OPTIONS,
     TEMPORARY,
     WEIGHTS,
     Setup,
@@ -19,14 +18,17 @@ from gllamm_cli.interpret.regressions import (
     replayed,
 )
 from gllamm_cli.interpret.run import Parsed, Run
-from gllamm_cli.report.regression import Regression, count, regression_lines
+from gllamm_cli.report.regression import Regression, count, header_lines, regression_lines
 from gllamm_cli.stata.format import format_f, format_g
 from gllamm_cli.stata.functions import FloatArray
+
+OPTIONS = "NOCONstant Hascons TSSCONS Robust CLuster(v) VCE(t) Level(n) BEta EForm NOHeader NOTABle"
 
 
 def regress(run: Run) -> None:
     """Least squares, with Stata's analysis of variance above the table."""
     parsed = run.parse(OPTIONS, weights=("aweight", *WEIGHTS))
+    parsed.refuse("beta", "hascons", "tsscons")
     if replayed(run, parsed):
         return
     setup = read_setup(run, parsed)
@@ -179,8 +181,15 @@ def _regress_results(
         ),
     )
     run.session.results = estimates
+    header = not parsed.has("noheader")
     if not parsed.has("notable"):
-        run.print(*regression_lines(estimates, level=setup.level, exponentiate=setup.exponentiate))
+        run.print(
+            *regression_lines(
+                estimates, level=setup.level, exponentiate=setup.exponentiate, header=header
+            )
+        )
+    elif header and estimates.regression is not None:
+        run.print("", *header_lines(estimates.regression))
 
 
 def format_g5(x: float) -> str:

@@ -38,7 +38,10 @@ OPTIONS = (
     "NOLOg LOG OR IRr EForm VARiance STDDEViations COVariance(w) Family(t) LINk(w) LAPlace REML "
     "NOHeader VCE(t) Robust DIFficult ITERate(n) QUAD(n)"
 )
-REFUSED = ("fe", "pa", "vce", "robust", "laplace", "reml", "intmethod", "offset", "exposure")
+REFUSED = (
+    "fe", "pa", "vce", "robust", "laplace", "reml", "intmethod", "offset", "exposure", "iterate",
+    "noheader",
+)  # fmt: skip
 MODELS = {
     "xtreg": ("gauss", "ident", "Random-effects ML regression"),
     "xtlogit": ("binom", "logit", "Random-effects logistic regression"),
@@ -183,10 +186,12 @@ xtreg = xtlogit = xtprobit = xtcloglog = xtpoisson = random_intercept
 
 def _estimate(run: Run, parsed: Parsed, levels: list[_Level]) -> None:
     """Fit; ``levels`` from the lowest to the highest."""
-    for option in REFUSED:
+    for option in REFUSED if run.name == "meglm" else (*REFUSED, "family", "link"):
         if parsed.has(option):
             raise NotSupported(
-                f"{run.name} with {option} is not supported", span=run.span, hint="use gllamm"
+                f"{run.name} with {option} is not supported",
+                span=parsed.options[option].span,
+                hint="use gllamm",
             )
     family, link, title = MODELS[run.name]
     if parsed.has("family"):

@@ -29,10 +29,18 @@ from gllamm_cli.stata.lexer import whole
 from gllamm_cli.stata.named_matrix import Names
 
 OPTIONS = (
-    "NOCONstant OFFset(v) EXPosure(v) Robust CLuster(v) VCE(t) Level(n) NOLOg LOG OR IRr RRr EForm "
-    "HR BASEoutcome(n) Base(n) NOHeader NOTABle BEta ITERate(n) Family(t) LINk(t) ASIS TRace "
-    "TECHnique(t) DIFficult From(w) SCAle(t) SCORe(w)"
+    "OFFset(v) EXPosure(v) Robust CLuster(v) VCE(t) Level(n) NOLOg LOG OR IRr RRr EForm HR "
+    "NOHeader ITERate(n) ASIS TRace TECHnique(t) DIFficult From(w) SCORe(w)"
 )
+OWN_OPTIONS = {
+    "ologit": "",
+    "oprobit": "",
+    "mlogit": "NOCONstant BASEoutcome(n) Base(n)",
+    "glm": "NOCONstant Family(t) LINk(t) SCAle(t)",
+    "clogit": "GRoup(v) STrata(v)",
+}
+"""Options of some commands; the others have ``noconstant``."""
+REFUSED = ("from()", "score()", "scale()", "asis", "iterate()", "trace", "technique()")
 WEIGHTS = ("fweight", "pweight", "iweight")
 EXPONENTIATED = ("or", "irr", "rrr", "eform", "hr")
 TITLES = {
@@ -84,7 +92,7 @@ class Setup:
 
 def read_setup(run: Run, parsed: Parsed) -> Setup:
     """Read the usual parts; temporary columns hold weights, offsets and clusters."""
-    parsed.refuse("from", "score", "scale", "asis")
+    parsed.refuse(*REFUSED)
     expansion = expand_factors(parsed.frame.body, run.data)
     data, names = expansion.dataset, expansion.names
     if not names:
@@ -175,7 +183,8 @@ def replayed(run: Run, parsed: Parsed) -> bool:
 
 
 def _ml(run: Run) -> None:
-    parsed = run.parse(OPTIONS, weights=WEIGHTS)
+    own = OWN_OPTIONS.get(run.name, "NOCONstant")
+    parsed = run.parse(f"{own} {OPTIONS}", weights=WEIGHTS)
     if replayed(run, parsed):
         return
     setup = read_setup(run, parsed)
@@ -328,7 +337,8 @@ def _finish(
             run.print(f"Iteration {record.number}:   log {kind} = {value}  ")
     run.print(*(f"note: {note}" for note in fit.notes))
     run.session.results = estimates
-    run.print(*regression_lines(estimates, level=setup.level))
+    header = not parsed.has("noheader")
+    run.print(*regression_lines(estimates, level=setup.level, header=header))
 
 
 def _is_number(text: str) -> bool:
@@ -354,7 +364,7 @@ def macros_of(setup: Setup, robust: bool) -> dict[str, str]:
 def clogit(run: Run) -> None:
     """``clogit y x, group(g)``: conditional logit with one success in each group."""
     parsed = run.parse(
-        f"GRoup(v) STrata(v) {OPTIONS}", weights_hint="gllamm with expanded() takes weight()"
+        f"{OWN_OPTIONS[run.name]} {OPTIONS}", weights_hint="gllamm with expanded() takes weight()"
     )
     if replayed(run, parsed):
         return
@@ -398,7 +408,8 @@ def clogit(run: Run) -> None:
 
 def glm(run: Run) -> None:
     """``glm y x, family() link()``: the families and links of gllamm."""
-    parsed = run.parse(OPTIONS, weights=WEIGHTS)
+    own = OWN_OPTIONS.get(run.name, "NOCONstant")
+    parsed = run.parse(f"{own} {OPTIONS}", weights=WEIGHTS)
     if replayed(run, parsed):
         return
     setup = read_setup(run, parsed)

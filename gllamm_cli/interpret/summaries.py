@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -150,6 +151,13 @@ def tabstat(run: Run) -> None:
     for word in wanted:
         if statistic(_statistic_name(word)) is None:
             raise InvalidSyntax(f"unknown statistic: {word}", span=run.span)
+    parsed.refuse("missing", "format()", "longstub", "save")
+    columns = parsed.text("columns", "variables")
+    in_columns = len(columns) > 0 and "statistics".startswith(columns)
+    if not in_columns and not "variables".startswith(columns):
+        raise InvalidSyntax(
+            "columns() takes variables or statistics", span=parsed.options["columns"].span
+        )
     used, weights = run.weighted_rows(parsed)
     by = run.option_variables(parsed, "by")
     groups: list[tuple[str, Mask]] = []
@@ -164,6 +172,9 @@ def tabstat(run: Run) -> None:
             groups.append(("Total", chosen))
     else:
         groups.append(("", used))
+    if in_columns:
+        _statistics_in_columns(run, names, wanted, by, groups, weights)
+        return
     run.print("")
     stub = abbreviate(by[0], 10) if by else "stats"
     run.print(f"{stub:>10} |" + "".join(f"{abbreviate(name, 9):>10}" for name in names))
@@ -174,6 +185,26 @@ def tabstat(run: Run) -> None:
             cells = [f" {format_g(_statistic(run, word, name, rows, weights))}" for name in names]
             head = text if by and k == 0 else ("" if by else word)
             run.print(f"{head[:10]:>10} |{''.join(cells)}")
+    run.print(rule)
+
+
+def _statistics_in_columns(
+    run: Run,
+    names: Sequence[str],
+    wanted: Sequence[str],
+    by: Sequence[str],
+    groups: Sequence[tuple[str, Mask]],
+    weights: Weights | None,
+) -> None:
+    """One line for each variable; with groups, a block of lines for each."""
+    stub = abbreviate(by[0], 12) if by else "variable"
+    rule = "-" * 13 + "+" + "-" * (10 * len(wanted))
+    run.print("", f"{stub:>12} |" + "".join(f"{word[:9]:>10}" for word in wanted), rule)
+    for text, rows in groups:
+        for k, name in enumerate(names):
+            cells = (f" {format_g(_statistic(run, word, name, rows, weights))}" for word in wanted)
+            head = (text if k == 0 else "") if by else abbreviate(name, 12)
+            run.print(f"{head[:12]:>12} |{''.join(cells)}")
     run.print(rule)
 
 

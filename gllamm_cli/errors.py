@@ -229,6 +229,12 @@ class VarlistRequired(GllammError):
     rc = 100
 
 
+class TooFewVariables(GllammError):
+    """Fewer new variables are named than a command makes."""
+
+    rc = 102
+
+
 class NotAllowed(GllammError):
     """Syntax of Stata that this command does not take: weights, factor variables, ``=exp``."""
 

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from gllamm_cli.report.regression import Regression
 
 FloatArray = NDArray[np.float64]
+NON_INTEGER = "weights are non-integer"
+"""Note of a fit whose weights are no frequencies."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -71,6 +73,8 @@ class Estimates:
     def of_fit(cls, fit: Fit, sample: NDArray[np.int64] | None = None) -> Estimates:
         """Results of gllamm."""
         names = tuple((name.equation, name.name) for name in fit.names)
+        # Sums of weights that are no frequencies are no numbers of rows.
+        n = float(fit.n_rows) if NON_INTEGER in fit.notes else fit.n_units[0]
         return cls(
             command="gllamm",
             line=fit.command,
@@ -79,7 +83,7 @@ class Estimates:
             b=fit.estimates,
             V=fit.covariance,
             log_likelihood=fit.log_likelihood,
-            n=fit.n_units[0],
+            n=n,
             rank=fit.n_free,
             sample=sample,
             scalars={

@@ -74,6 +74,8 @@ def _robust(
     engine = Engine(design, parameters, threads)
     scores = engine.cluster_scores(fit.estimates, None) @ reduction.T
     groups = dataset.column(cluster)[design.rows] if cluster is not None else None
-    V = sandwich(scores, np.ones(len(scores)), fit.covariance, groups)
+    # Sampling weights have made the covariance of the fit a sandwich already.
+    model = fit.covariance if fit.model_covariance is None else fit.model_covariance
+    V = sandwich(scores, design.frequency, model, groups)
     kind = "robust" if cluster is None else "cluster"
-    return replace(fit, covariance=V, model_covariance=fit.covariance, std_err_type=kind)
+    return replace(fit, covariance=V, model_covariance=model, std_err_type=kind)

@@ -11,7 +11,6 @@ import numpy as np
 from gllamm_cli.after.resample import Bootstrap
 from gllamm_cli.after.resample import bootstrap as resample
 from gllamm_cli.errors import General, InvalidSyntax, WrongEstimator
-from gllamm_cli.interpret.components import confidence_level
 from gllamm_cli.interpret.fitted import fitted_data, on_sample
 from gllamm_cli.interpret.run import Parsed, Run
 from gllamm_cli.report.coefficients import critical_value
@@ -63,7 +62,7 @@ def estat(run: Run) -> None:
 
 def _parsed(run: Run) -> Parsed:
     parsed = run.parse(OPTIONS)
-    run.refuse(parsed, "if", "in", "weights", "using")
+    run.refuse(parsed, "if", "in", "using")
     if parsed.frame.body.text not in ("", "_b"):
         raise InvalidSyntax(
             f"{parsed.frame.body.text} not allowed",
@@ -81,7 +80,7 @@ def _whole(parsed: Parsed, name: str, default: float, least: int, most: float) -
 
 
 def _carry_out(run: Run, parsed: Parsed) -> None:
-    level = confidence_level(run, parsed)
+    level = run.confidence_level(parsed)
     replications = _whole(parsed, "reps", REPLICATIONS, 2, MOST_REPLICATIONS)
     fallback = 0.0 if parsed.has("seed") else float(run.session.random.integers(2**31))
     seed = _whole(parsed, "seed", fallback, 0, 2**53)

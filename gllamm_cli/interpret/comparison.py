@@ -4,12 +4,18 @@ from __future__ import annotations
 
 import math
 import re
+from collections.abc import Sequence
 
 import numpy as np
 
 from gllamm_cli.errors import InvalidSyntax, NoObservations
-from gllamm_cli.interpret.run import Run
-from gllamm_cli.interpret.statistics import percentile, standard_deviation
+from gllamm_cli.interpret.run import Mask, Run
+from gllamm_cli.interpret.statistics import (
+    Weights,
+    percentile,
+    standard_deviation,
+    weighted_percentile,
+)
 from gllamm_cli.report.table import abbreviate
 from gllamm_cli.stata.expression import parse_expression
 from gllamm_cli.stata.format import format_g
@@ -22,15 +28,17 @@ RULE = "-" * 9 + "+" + "-" * 68
 
 def _quantiles(run: Run) -> tuple[str, FloatArray, FloatArray]:
     """Name of the new variable, values, and the inner quantiles of the chosen rows."""
-    parsed = run.parse("NQuantiles(n) Cutpoints(v) ALTdef")
-    if parsed.has("altdef"):
-        raise InvalidSyntax("not yet supported: altdef", span=run.span)
+    parsed = run.parse(
+        "NQuantiles(n) Cutpoints(v) ALTdef", weights=("aweight", "fweight", "pweight")
+    )
+    parsed.refuse("altdef")
     left, expression = split_assignment(parsed.frame.body)
     if expression is None:
         raise InvalidSyntax(f"invalid syntax: {run.name} new = exp", span=run.span)
     name = run.new_name(left.text.split()[-1] if left.text else "")
     values = np.broadcast_to(run.evaluator().number(expression), (run.data.n_rows,))
-    chosen = run.rows(parsed) & ~np.isnan(values)
+    selected, weights = run.weighted_rows(parsed)
+    chosen = selected & ~np.isnan(values)
     if not chosen.any():
         raise NoObservations("no observations")
     if parsed.has("cutpoints"):
@@ -40,9 +48,16 @@ def _quantiles(run: Run) -> tuple[str, FloatArray, FloatArray]:
         groups = int(parsed.number("nquantiles", 2.0))
         if groups < 2:
             raise InvalidSyntax("nquantiles() must be at least 2", span=run.span)
-        known = np.sort(values[chosen])
-        limits = np.array([percentile(known, 100.0 * k / groups) for k in range(1, groups)])
+        shares = [100.0 * k / groups for k in range(1, groups)]
+        limits = _percentiles(values[chosen], shares, weights.of(chosen) if weights else None)
     return name, np.where(chosen, values, np.nan), limits
+
+
+def _percentiles(x: FloatArray, shares: Sequence[float], weights: Weights | None) -> FloatArray:
+    if weights is not None:
+        return np.array([weighted_percentile(x, weights.values, share) for share in shares])
+    ordered = np.sort(x)
+    return np.array([percentile(ordered, share) for share in shares])
 
 
 def xtile(run: Run) -> None:
@@ -65,13 +80,14 @@ def pctile(run: Run) -> None:
 def ttest(run: Run) -> None:
     """``ttest x == #``, ``ttest x == y``, ``ttest x, by(g) [unequal welch]``."""
     parsed = run.parse("by(v) Unequal Welch UNPaired Level(n)")
-    parsed.refuse("welch", "unpaired", "level")
+    parsed.refuse("welch", "unpaired")
+    level = run.confidence_level(parsed)
     rows = run.rows(parsed)
     sides = re.split(r"={1,2}", parsed.frame.body.text)
     if parsed.has("by"):
         (name,) = run.variables(whole(sides[0]))
         (by,) = run.option_variables(parsed, "by")
-        _two_samples(run, name, by, rows, unequal=parsed.has("unequal"))
+        _two_samples(run, name, by, rows, level, unequal=parsed.has("unequal"))
         return
     if len(sides) != 2:
         raise InvalidSyntax("ttest takes x == #, x == y or by()", span=run.span)
@@ -90,14 +106,12 @@ def ttest(run: Run) -> None:
     shown = {name: x[used]} if constant else {name: x[used], sides[1].strip(): other[used]}
     title = "One-sample t test" if constant else "Paired t test"
     label = f"mean({name})" if constant else f"mean({name} - {sides[1].strip()})"
-    _print(run, title, shown, None if constant else ("diff", difference))
+    _print(run, title, shown, None if constant else ("diff", difference), level)
     null = float(other[used][0]) if constant else 0.0
     _conclude(run, f"mean = {label}", f"{null:g}", float(difference.mean()) / error, n - 1.0)
 
 
-def _two_samples(
-    run: Run, name: str, by: str, rows: np.ndarray[tuple[int], np.dtype[np.bool_]], *, unequal: bool
-) -> None:
+def _two_samples(run: Run, name: str, by: str, rows: Mask, level: float, *, unequal: bool) -> None:
     x, key = run.data.column(name), run.data.sort_key(by)
     is_text = run.is_text(by)
     used = rows & ~np.isnan(x) & (key != "" if is_text else ~np.isnan(run.data.column(by)))
@@ -122,6 +136,7 @@ def _two_samples(
         f"Two-sample t test with {kind} variances",
         {names[0]: a, names[1]: b, "combined": np.concatenate([a, b])},
         None,
+        level,
     )
     difference = float(a.mean() - b.mean())
     run.print(f"    diff |             {format_g(difference)}   {format_g(error)}", RULE)
@@ -129,18 +144,24 @@ def _two_samples(
 
 
 def _print(
-    run: Run, title: str, samples: dict[str, FloatArray], last: tuple[str, FloatArray] | None
+    run: Run,
+    title: str,
+    samples: dict[str, FloatArray],
+    last: tuple[str, FloatArray] | None,
+    level: float,
 ) -> None:
     from scipy.special import stdtrit
 
     run.print("", title, RULE)
     run.print(
-        "Variable |     Obs        Mean    Std. Err.   Std. Dev.   [95% Conf. Interval]", RULE
+        "Variable |     Obs        Mean    Std. Err.   Std. Dev."
+        + f"[{level:g}% Conf. Interval]".rjust(23),
+        RULE,
     )
     for name, x in [*samples.items(), *([last] if last else [])]:
         sd = standard_deviation(x)
         error = sd / math.sqrt(len(x))
-        reach = float(stdtrit(len(x) - 1, 0.975)) * error
+        reach = float(stdtrit(len(x) - 1, 0.5 + level / 200.0)) * error
         mean = float(x.mean())
         run.print(
             f"{abbreviate(name, 8):>8} | {len(x):>7,}   {format_g(mean)}   {format_g(error)}"

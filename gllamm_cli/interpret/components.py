@@ -13,8 +13,8 @@ from gllamm_cli.after.delta import Estimated
 from gllamm_cli.after.intraclass import intraclass
 from gllamm_cli.errors import General, InvalidSyntax
 from gllamm_cli.interpret.fitted import constant_effects, last_fit
-from gllamm_cli.interpret.mixed import ONE
-from gllamm_cli.interpret.run import Parsed, Run
+from gllamm_cli.interpret.multilevel import ONE
+from gllamm_cli.interpret.run import Run
 from gllamm_cli.model.spec import CONSTANT
 from gllamm_cli.report.components import DIVIDER, head_lines, unit_line, value_line
 from gllamm_cli.report.table import RULE
@@ -24,20 +24,12 @@ from gllamm_cli.stata.named_matrix import NamedMatrix
 ROWS = tuple(("", name) for name in ("b", "se", "ll", "ul"))
 
 
-def confidence_level(run: Run, parsed: Parsed) -> float:
-    """``level()`` in per cent, or that of ``set level``; r(198) if there is no such level."""
-    level = parsed.number("level", float(run.session.settings.get("level", 95)))
-    if not 10.0 <= level <= 99.99:
-        raise General("level() must be between 10 and 99.99 inclusive")
-    return level
-
-
 def _level(run: Run) -> float:
     parsed = run.parse("Level(n)")
-    run.refuse(parsed, "if", "in", "weights", "using")
+    run.refuse(parsed, "if", "in", "using")
     if parsed.frame.body.text:
         raise InvalidSyntax(f"{parsed.frame.body.text} not allowed", span=parsed.frame.body)
-    return confidence_level(run, parsed)
+    return run.confidence_level(parsed)
 
 
 def _table(values: Sequence[Estimated]) -> FloatArray:

@@ -9,8 +9,8 @@ from gllamm_cli.interpret.run import Run
 from gllamm_cli.stata.lexer import NAME, part, stripped
 
 SUBCOMMANDS = {
-    "ic": "posterior:estat",
-    "vce": "posterior:estat",
+    "ic": "information:ic",
+    "vce": "information:vce",
     "icc": "components:icc",
     "vc": "components:vc",
     "profile": "profile:profile",
@@ -32,6 +32,5 @@ def estat(run: Run) -> None:
             hint=known,
         )
     module, _, function = handler.partition(":")
-    if module != "posterior":
-        run.span = stripped(part(run.span, run.span.start + len(word), run.span.end))
+    run.span = stripped(part(run.span, run.span.start + len(word), run.span.end))
     getattr(import_module(f"gllamm_cli.interpret.{module}"), function)(run)

@@ -12,7 +12,7 @@ from gllamm_cli.after.terms import indicator_of, model_variables, notation_parts
 from gllamm_cli.data import Dataset
 from gllamm_cli.errors import NoEstimates, WrongEstimator
 from gllamm_cli.fit.fit import Fit
-from gllamm_cli.interpret.mixed import ONE
+from gllamm_cli.interpret.multilevel import ONE
 from gllamm_cli.interpret.run import Run
 from gllamm_cli.model.sample import estimation_rows
 from gllamm_cli.model.spec import CONSTANT, Sample

@@ -10,22 +10,25 @@ from numpy.typing import NDArray
 from gllamm_cli.errors import InsufficientObservations
 from gllamm_cli.fit.estimates import Estimates
 from gllamm_cli.interpret.regressions import (
-    OPTIONS,
     TEMPORARY,
+    WEIGHTS,
     Setup,
     macros_of,
     read_setup,
     replayed,
 )
 from gllamm_cli.interpret.run import Parsed, Run
-from gllamm_cli.report.regression import Regression, count, regression_lines
+from gllamm_cli.report.regression import Regression, count, header_lines, regression_lines
 from gllamm_cli.stata.format import format_f, format_g
 from gllamm_cli.stata.functions import FloatArray
+
+OPTIONS = "NOCONstant Hascons TSSCONS Robust CLuster(v) VCE(t) Level(n) BEta EForm NOHeader NOTABle"
 
 
 def regress(run: Run) -> None:
     """Least squares, with Stata's analysis of variance above the table."""
-    parsed = run.parse(OPTIONS)
+    parsed = run.parse(OPTIONS, weights=("aweight", *WEIGHTS))
+    parsed.refuse("beta", "hascons", "tsscons")
     if replayed(run, parsed):
         return
     setup = read_setup(run, parsed)
@@ -40,7 +43,7 @@ def regress(run: Run) -> None:
             "insufficient observations" if len(rows) else "no observations"
         )
     y, w = columns[0][known], w[known]
-    frequency = bool(setup.weights) and not setup.robust
+    frequency = setup.weight_kind in ("fweight", "iweight")
     n = float(w.sum()) if frequency else float(len(rows))
     if not frequency:
         w = w * len(rows) / w.sum()
@@ -79,7 +82,9 @@ def regress(run: Run) -> None:
             V = factor * XtX @ (sums.T @ sums) @ XtX
             residual_df = clusters - 1.0
         else:
-            V = n / (n - k) * XtX @ (scores.T @ scores) @ XtX
+            # A row of frequency w has w scores of its own.
+            squares = scores.T @ (scores / w[:, None] if frequency else scores)
+            V = n / (n - k) * XtX @ squares @ XtX
     _regress_results(
         run, parsed, setup, names, b, V, rows,
         n=n, rss=rss, mss=tss - rss, model_df=model_df, df=df, residual_df=residual_df,
@@ -176,8 +181,15 @@ def _regress_results(
         ),
     )
     run.session.results = estimates
+    header = not parsed.has("noheader")
     if not parsed.has("notable"):
-        run.print(*regression_lines(estimates, level=setup.level, exponentiate=setup.exponentiate))
+        run.print(
+            *regression_lines(
+                estimates, level=setup.level, exponentiate=setup.exponentiate, header=header
+            )
+        )
+    elif header and estimates.regression is not None:
+        run.print("", *header_lines(estimates.regression))
 
 
 def format_g5(x: float) -> str:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from gllamm_cli.data import Dataset
 from gllamm_cli.errors import InvalidSyntax
 from gllamm_cli.interpret.run import Parsed, Run
 from gllamm_cli.report.table import abbreviate
@@ -187,6 +188,9 @@ def codebook(run: Run) -> None:
     """``codebook [varlist]``: range, missing values, mean or a table of values."""
     parsed = run.parse("Compact")
     data = run.data
+    if parsed.has("compact"):
+        run.print(*_compact(data, run.variables(parsed.frame.body, required=False) or data.names))
+        return
     for name in run.variables(parsed.frame.body, required=False) or data.names:
         values = data.text(name) if data.is_text(name) else data.column(name)
         unknown = missing(values)
@@ -204,3 +208,24 @@ def codebook(run: Run) -> None:
                 f"{'range:':>18}  [{low},{high}]",
                 f"{'mean:':>18}  {format_g(known.mean()).strip()}",
             )
+
+
+def _compact(data: Dataset, names: Sequence[str]) -> list[str]:
+    """A line for each variable: numbers of values, mean, range and label."""
+    heads = ("Variable", "Obs", "Unique", "Mean", "Min", "Max", "Label")
+    rows = []
+    for name in names:
+        values = data.text(name) if data.is_text(name) else data.column(name)
+        known = values[~missing(values)]
+        moments = ["."] * 3
+        if not data.is_text(name) and len(known):
+            moments = [format_g(x).strip() for x in (known.mean(), known.min(), known.max())]
+        numbers = (f"{len(known):,}", f"{len(set(known.tolist())):,}")
+        rows.append((name, *numbers, *moments, data.variable_labels.get(name, "")))
+    widths = [max(map(len, column)) for column in zip(heads, *rows, strict=True)]
+    shown = []
+    for first, *middle, last in (heads, *rows):
+        cells = [text.rjust(width) for text, width in zip(middle, widths[1:-1], strict=True)]
+        shown.append("  ".join([first.ljust(widths[0]), *cells, last]).rstrip())
+    rule = "-" * LINE_WIDTH
+    return ["", shown[0], rule, *shown[1:], rule]

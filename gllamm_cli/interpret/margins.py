@@ -15,7 +15,6 @@ from gllamm_cli.after.terms import Terms, model_terms
 from gllamm_cli.data import Dataset
 from gllamm_cli.errors import General, InvalidSyntax, NoObservations, NotAFactor, VariableNotFound
 from gllamm_cli.fit.fit import Fit
-from gllamm_cli.interpret.components import confidence_level
 from gllamm_cli.interpret.fitted import fitted_data, fitted_rows, last_fit
 from gllamm_cli.interpret.run import Parsed, Run
 from gllamm_cli.report.regression import DIVIDER, Row, coefficient_line, table_head
@@ -62,8 +61,8 @@ class _Combination:
 def margins(run: Run) -> None:
     """``margins [factors] [if] [in] [, at() dydx() predict() atmeans level() post]``."""
     parsed = run.parse(OPTIONS)
-    run.refuse(parsed, "weights", "using")
-    level = confidence_level(run, parsed)
+    run.refuse(parsed, "using")
+    level = run.confidence_level(parsed)
     fit = last_fit(run, "margins")
     if fit.spec.depvar not in run.data.names:
         raise VariableNotFound(f"{fit.spec.depvar} not found", hint="margins needs the data")

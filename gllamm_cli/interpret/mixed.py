@@ -14,29 +14,34 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from gllamm_cli.data import Dataset
-from gllamm_cli.errors import InvalidSyntax, NotSupported
+from gllamm_cli.errors import InvalidSyntax, NoEstimates, NotSupported, VarlistRequired
 from gllamm_cli.fit.estimates import Estimates
 from gllamm_cli.fit.estimator import fit_model
 from gllamm_cli.fit.fit import Fit
-from gllamm_cli.fit.natural import NaturalEstimate, NaturalKind, natural_estimates
+from gllamm_cli.fit.natural import NaturalKind, natural_estimates
 from gllamm_cli.fit.one_level import fit_one_level
 from gllamm_cli.interpret.factors import expand_factors
+from gllamm_cli.interpret.multilevel import ONE, multilevel_lines
 from gllamm_cli.interpret.run import Parsed, Run
 from gllamm_cli.model.families import find_family, find_link
 from gllamm_cli.model.resolve import Definitions, resolve
-from gllamm_cli.report.regression import Regression, count, regression_lines
+from gllamm_cli.model.spec import Sample
+from gllamm_cli.report.regression import Regression, count
 from gllamm_cli.stata.command import GllammCommand, parse_gllamm
-from gllamm_cli.stata.format import display, format_f, format_g
+from gllamm_cli.stata.expression import Name
+from gllamm_cli.stata.format import display, format_f
 from gllamm_cli.stata.lexer import Kind, frame_tokens, part, whole
-from gllamm_cli.stata.varlist import expand_varlist, parse_varlist
+from gllamm_cli.stata.varlist import expand_varlist, find_variable, parse_varlist
 
-ONE = "__one"
 OPTIONS = (
     "RE MLE ML FE PA i(v) NOCONstant OFFset(v) EXPosure(v) INTPoints(n) INTMethod(w) Level(n) "
     "NOLOg LOG OR IRr EForm VARiance STDDEViations COVariance(w) Family(t) LINk(w) LAPlace REML "
     "NOHeader VCE(t) Robust DIFficult ITERate(n) QUAD(n)"
 )
-REFUSED = ("fe", "pa", "vce", "robust", "laplace", "reml", "intmethod", "offset", "exposure")
+REFUSED = (
+    "fe", "pa", "vce", "robust", "laplace", "reml", "intmethod", "offset", "exposure", "iterate",
+    "noheader",
+)  # fmt: skip
 MODELS = {
     "xtreg": ("gauss", "ident", "Random-effects ML regression"),
     "xtlogit": ("binom", "logit", "Random-effects logistic regression"),
@@ -50,11 +55,18 @@ MODELS = {
     "mepoisson": ("poiss", "log", "Mixed-effects Poisson regression"),
     "meologit": ("binom", "ologit", "Mixed-effects ologit regression"),
     "meoprobit": ("binom", "oprobit", "Mixed-effects oprobit regression"),
+    "xtmixed": ("gauss", "ident", "Mixed-effects ML regression"),
+    "xtmelogit": ("binom", "logit", "Mixed-effects logistic regression"),
+    "meqrlogit": ("binom", "logit", "Mixed-effects logistic regression"),
+    "xtmepoisson": ("poiss", "log", "Mixed-effects Poisson regression"),
+    "meqrpoisson": ("poiss", "log", "Mixed-effects Poisson regression"),
     "meglm": ("gauss", "ident", "Mixed-effects GLM"),
 }
+IN_DEVIATIONS = ("xtmixed", "xtmelogit", "xtmepoisson")
+"""Commands that show standard deviations unless variances are asked for."""
+WITHOUT_WEIGHTS = ("xtmelogit", "meqrlogit", "xtmepoisson", "meqrpoisson")
+WEIGHTS_HINT = "gllamm takes weights of units at any level: weight() and pweight()"
 STRUCTURES = ("independent", "unstructured", "identity", "exchangeable")
-RULE = "-" * 78
-DIVIDER = "-" * 29 + "+" + "-" * 48
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,15 +92,40 @@ def _equations(run: Run) -> list[str]:
 def mixed(run: Run) -> None:
     """``mixed``, ``melogit`` and so on."""
     texts = _equations(run)
-    if len(texts) == 1 and not texts[0].strip():
-        raise InvalidSyntax(f"{run.name} y x || id:", span=run.span)
+    if len(texts) == 1 and _replayed(run, run.parse(OPTIONS)):
+        return
     # Options of estimation stand after the last comma, behind those of the last level.
     run.span = whole(texts[0] if len(texts) == 1 else f"{texts[0]} , {_estimation(texts[-1])}")
-    parsed = run.parse(OPTIONS)
+    allowed = () if run.name in WITHOUT_WEIGHTS else ("fweight", "pweight")
+    parsed = run.parse(OPTIONS, weights=allowed, weights_hint=WEIGHTS_HINT)
     levels = [_level(run, text, last=k == len(texts) - 2) for k, text in enumerate(texts[1:])]
     if not levels:
         raise InvalidSyntax(f"{run.name} y x || id: needs a level", span=run.span)
     _estimate(run, parsed, levels[::-1])
+
+
+def _replayed(run: Run, parsed: Parsed) -> bool:
+    """Show the last results of this command again if nothing stands before the comma."""
+    found = run.session.results
+    if parsed.frame.body.text or parsed.frame.condition is not None:
+        return False
+    if found is None or found.command != run.name or found.latent is None:
+        raise NoEstimates(
+            "last estimates not found", span=run.span, hint=f"fit a model with {run.name} first"
+        )
+    run.print(*_lines(run, parsed, found))
+    return True
+
+
+def _lines(run: Run, parsed: Parsed, found: Estimates) -> list[str]:
+    asked = any(parsed.has(option) for option in ("or", "irr", "eform"))
+    deviations = run.name in IN_DEVIATIONS and not parsed.has("variance")
+    return multilevel_lines(
+        found,
+        level=run.confidence_level(parsed),
+        exponentiate=True if asked else None,
+        deviations=deviations or parsed.has("stddeviations"),
+    )
 
 
 meglm = melogit = meprobit = mecloglog = mepoisson = meologit = meoprobit = mixed
@@ -127,7 +164,9 @@ def _level(run: Run, text: str, *, last: bool) -> _Level:
 
 def random_intercept(run: Run) -> None:
     """``xtreg, mle``, ``xtlogit`` and so on."""
-    parsed = run.parse(OPTIONS)
+    parsed = run.parse(OPTIONS, weights_hint=WEIGHTS_HINT)
+    if _replayed(run, parsed):
+        return
     panel = run.option_variables(parsed, "i")
     if not panel:
         if run.session.panel is None:
@@ -147,10 +186,12 @@ xtreg = xtlogit = xtprobit = xtcloglog = xtpoisson = random_intercept
 
 def _estimate(run: Run, parsed: Parsed, levels: list[_Level]) -> None:
     """Fit; ``levels`` from the lowest to the highest."""
-    for option in REFUSED:
+    for option in REFUSED if run.name == "meglm" else (*REFUSED, "family", "link"):
         if parsed.has(option):
             raise NotSupported(
-                f"{run.name} with {option} is not supported", span=run.span, hint="use gllamm"
+                f"{run.name} with {option} is not supported",
+                span=parsed.options[option].span,
+                hint="use gllamm",
             )
     family, link, title = MODELS[run.name]
     if parsed.has("family"):
@@ -159,6 +200,8 @@ def _estimate(run: Run, parsed: Parsed, levels: list[_Level]) -> None:
     if parsed.has("link"):
         link = find_link(parsed.text("link")).name
     expansion = expand_factors(parsed.frame.body, run.data)
+    if not expansion.names:
+        raise VarlistRequired("varlist required", span=run.span, hint="a response and covariates")
     data = expansion.dataset.with_column(ONE, np.ones(run.data.n_rows), storage_type="byte")
     fit = _fit(run, parsed, data, expansion.names, levels, family, link)
     _show(run, parsed, fit, levels, title, data)
@@ -196,9 +239,14 @@ def _fit(
     command = parse_gllamm(text)
     assert isinstance(command, GllammCommand), "the text names a response"
     request = resolve(command, data, Definitions(equations, {}, {}))
-    selected = tuple(np.flatnonzero(run.rows(parsed)).tolist())
+    rows, weights = run.weighted_rows(parsed)
+    selected = tuple(np.flatnonzero(rows).tolist())
+    of_rows = _weight_of_rows(run, parsed)
+    sampling = weights is not None and weights.kind == "pweight"
     spec = replace(
         request.spec,
+        weights=() if sampling else of_rows,
+        sampling_weights=of_rows if sampling else (),
         covariates=tuple(dict.fromkeys(names[1:])),
         sample=replace(request.spec.sample, condition=None, selected=selected),
     )
@@ -207,6 +255,20 @@ def _fit(
     fit = fit_model(request, data, threads=run.session.threads, monitor=run.session.listener)
     run.session.listener.finished()
     return fit
+
+
+def _weight_of_rows(run: Run, parsed: Parsed) -> tuple[tuple[int, str], ...]:
+    """Level and variable of the weights; predictions find the variable in the data later."""
+    weight = parsed.frame.weight
+    if weight is None:
+        return ()
+    if not isinstance(weight.expression, Name):
+        raise NotSupported(
+            f"{run.name} with weights that are no variable is not supported",
+            span=weight.span,
+            hint="generate one",
+        )
+    return ((1, find_variable(weight.expression.name, run.data.names)),)
 
 
 def _names(fit: Fit) -> tuple[tuple[str, str], ...]:
@@ -242,11 +304,13 @@ def _show(
         scalars |= {"chi2": chi2, "p": p}
     left = [title, "", "Adaptive quadrature, integration points = "
             f"{fit.spec.latent[0].points}", *[""] * max(len(right) - 4, 0)]  # fmt: skip
-    left.append(f"Log likelihood = {display(fit.log_likelihood)}")
+    sampling = bool(fit.spec.sampling_weights)
+    word = "Log pseudolikelihood" if sampling else "Log likelihood"
+    left.append(f"{word} = {display(fit.log_likelihood)}")
     cuts = tuple(dict.fromkeys(of for of, _ in names if of.startswith("cut")))
     shown_equations = {fit.spec.depvar, *cuts}
     hidden = tuple(dict.fromkeys(of for of, _ in names if of not in shown_equations))
-    below = [*_random_part(fit, parsed), *_against_one_level(run, fit, data)]
+    below = [] if sampling else _against_one_level(run, fit, data)
     estimates = Estimates(
         command=run.name,
         line=f"{run.name} {run.span.text}",
@@ -259,7 +323,7 @@ def _show(
         rank=fit.n_free,
         sample=run.data.row_ids[_rows(fit, data)],
         scalars={**scalars, **_derived(fit)},
-        macros={"ivar": levels[-1].unit},
+        macros={"ivar": levels[-1].unit, **({"vcetype": "Robust"} if sampling else {})},
         regression=Regression(
             left=tuple(left),
             right=tuple(right),
@@ -272,9 +336,8 @@ def _show(
         latent=fit,
     )
     run.session.results = estimates
-    run.print(*(f"note: {note}" for note in fit.notes))
-    default = float(run.session.settings.get("level", 95))
-    run.print(*regression_lines(estimates, level=parsed.number("level", default)))
+    run.print(*(f"note: {note.replace('nip()', 'intpoints()')}" for note in fit.notes))
+    run.print(*_lines(run, parsed, estimates))
 
 
 def _rows(fit: Fit, data: Dataset) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
@@ -299,53 +362,14 @@ def _derived(fit: Fit) -> dict[str, float]:
     return values
 
 
-def _random_part(fit: Fit, parsed: Parsed) -> list[str]:
-    """Variances (or standard deviations) and covariances with intervals on the log scale."""
-    as_sd = parsed.has("stddeviations")
-    lines = ["", RULE, f"  Random-effects Parameters  |{'Estimate':>11}   Std. Err."
-             f"{'[95% Conf. Interval]':>25}"]  # fmt: skip
-    effects = {effect.number: effect for effect in fit.spec.latent}
-    unit = None
-    for found in natural_estimates(fit):
-        if found.kind not in (NaturalKind.VARIANCE, NaturalKind.COVARIANCE):
-            continue
-        if found.unit != unit:
-            unit = found.unit
-            lines += [DIVIDER, f"{unit + ':':<29}|"]
-        variables = [effects[k].variables[0] for k in dict.fromkeys(found.effects)]
-        shown = ",".join("_cons" if name == ONE else name for name in variables)
-        kind = "var" if found.kind is NaturalKind.VARIANCE else "cov"
-        lines.append(_random_line(found, kind, shown, as_sd))
-    for found in natural_estimates(fit):
-        if found.kind is NaturalKind.LEVEL1_VARIANCE:
-            lines += [DIVIDER, _random_line(found, "var", "Residual", as_sd)]
-    return [*lines, RULE]
-
-
-def _random_line(found: NaturalEstimate, kind: str, shown: str, as_sd: bool) -> str:
-    value, se = found.estimate, found.std_err or math.nan
-    if kind == "var" and as_sd:
-        se = se / (2 * math.sqrt(value)) if value > 0 else math.nan
-        value, kind = math.sqrt(value), "sd"
-    if kind == "cov":
-        low, high = value - 1.959964 * se, value + 1.959964 * se
-    else:
-        spread = math.exp(1.959964 * se / value) if value > 0 and se == se else math.nan
-        low, high = value / spread, value * spread
-    label = f"{kind}({shown})"
-    if found.fixed:
-        return f"{label:>28} |  {format_g(value)}  (fixed)"
-    return (
-        f"{label:>28} |  {format_g(value)}  {format_g(se)}     {format_g(low)}   {format_g(high)}"
-    )
-
-
 def _against_one_level(run: Run, fit: Fit, data: Dataset) -> list[str]:
     """The likelihood-ratio test against the model without random effects."""
     from scipy.special import chdtrc
 
+    # Rows without a cluster are no rows of the smaller model either.
+    sample = Sample(selected=tuple(_rows(fit, data).tolist()))
     single = fit_one_level(
-        replace(fit.spec, levels=(), adaptive=False, correlated=True),
+        replace(fit.spec, levels=(), adaptive=False, correlated=True, sample=sample),
         data,
         threads=run.session.threads,
     )

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 
-from gllamm_cli.errors import GllammError, InvalidSyntax, VariableNotFound
+from gllamm_cli.errors import GllammError, InvalidSyntax, NotSupported, VariableNotFound
+from gllamm_cli.interpret.outcomes import Estimated
 from gllamm_cli.interpret.run import Run
-from gllamm_cli.stata.command import GllammCommand, parse_gllamm
+from gllamm_cli.stata.command import GllammCommand, ReplayCommand, parse_gllamm
 from gllamm_cli.stata.constraint import format_terms, listed_number, parse_constraint
 from gllamm_cli.stata.definitions import parse_equation
 from gllamm_cli.stata.lexer import part, stripped
@@ -24,9 +26,24 @@ def gllamm(run: Run) -> None:
     if isinstance(command, GllammCommand):
         outcomes = run.session.estimate(run.span.source, command)
     else:
+        _check_replay(run, command)
         outcomes = run.session.replay(run.span.source, command)
     for outcome in outcomes:
+        if isinstance(outcome, Estimated) and command.option("level") is None:
+            display = replace(outcome.display, level=run.default_level)
+            outcome = replace(outcome, display=display)
         run.interpreter.emit(outcome)
+
+
+def _check_replay(run: Run, command: ReplayCommand) -> None:
+    """Refuse what a replay would ignore."""
+    without, fit = command.option("norob"), run.session.fit
+    if without is not None and fit is not None and fit.spec.sampling_weights:
+        raise NotSupported(
+            "norob is not for models with pweight()",
+            span=without.span,
+            hint="their standard errors are always robust",
+        )
 
 
 def equation(run: Run) -> None:

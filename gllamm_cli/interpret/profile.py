@@ -10,7 +10,6 @@ import numpy as np
 from gllamm_cli.after.profile import Openness, ProfileInterval, profile_intervals
 from gllamm_cli.errors import General, InvalidSyntax
 from gllamm_cli.fit.fit import Fit
-from gllamm_cli.interpret.components import confidence_level
 from gllamm_cli.interpret.fitted import fitted_data, last_fit, on_sample
 from gllamm_cli.interpret.run import Parsed, Run
 from gllamm_cli.report.coefficients import coefficient_row
@@ -29,7 +28,7 @@ MOST_POINTS = 200
 def profile(run: Run) -> None:
     """``estat profile [eq]name ... [, level() points()]``; ``_all`` for all parameters."""
     parsed = _parsed(run)
-    level = confidence_level(run, parsed)
+    level = run.confidence_level(parsed)
     points = parsed.number("points", 0.0)
     if not (points == int(points) and (points == 0 or 2 <= points <= MOST_POINTS)):
         raise General(f"points() must be a whole number from 2 to {MOST_POINTS}")

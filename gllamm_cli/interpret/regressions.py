@@ -12,7 +12,6 @@ from gllamm_cli.errors import (
     InsufficientObservations,
     InvalidSyntax,
     NoEstimates,
-    NotAllowed,
     VarlistRequired,
 )
 from gllamm_cli.fit.estimates import Estimates
@@ -23,16 +22,26 @@ from gllamm_cli.interpret.run import Parsed, Run, plural
 from gllamm_cli.model.families import LINK_BY_NAME, find_family, find_link
 from gllamm_cli.model.spec import ChoiceSets, ModelSpec, Response, Sample, Thresholds
 from gllamm_cli.report.regression import Regression, count, regression_lines
+from gllamm_cli.stata.expression import parse_expression
 from gllamm_cli.stata.format import display, format_f
 from gllamm_cli.stata.functions import FloatArray, missing
 from gllamm_cli.stata.lexer import whole
 from gllamm_cli.stata.named_matrix import Names
 
 OPTIONS = (
-    "NOCONstant OFFset(v) EXPosure(v) Robust CLuster(v) VCE(t) Level(n) NOLOg LOG OR IRr RRr EForm "
-    "HR BASEoutcome(n) Base(n) NOHeader NOTABle BEta ITERate(n) Family(t) LINk(t) ASIS TRace "
-    "TECHnique(t) DIFficult From(w) SCAle(t) SCORe(w)"
+    "OFFset(v) EXPosure(v) Robust CLuster(v) VCE(t) Level(n) NOLOg LOG OR IRr RRr EForm HR "
+    "NOHeader ITERate(n) ASIS TRace TECHnique(t) DIFficult From(w) SCORe(w)"
 )
+OWN_OPTIONS = {
+    "ologit": "",
+    "oprobit": "",
+    "mlogit": "NOCONstant BASEoutcome(n) Base(n)",
+    "glm": "NOCONstant Family(t) LINk(t) SCAle(t)",
+    "clogit": "GRoup(v) STrata(v)",
+}
+"""Options of some commands; the others have ``noconstant``."""
+REFUSED = ("from()", "score()", "scale()", "asis", "iterate()", "trace", "technique()")
+WEIGHTS = ("fweight", "pweight", "iweight")
 EXPONENTIATED = ("or", "irr", "rrr", "eform", "hr")
 TITLES = {
     "logit": "Logistic regression",
@@ -71,7 +80,8 @@ class Setup:
     covariates: tuple[str, ...]
     constant: bool
     offset: str | None
-    weights: tuple[tuple[int, str], ...]
+    offset_as_typed: str
+    weight_kind: str
     sample: Sample
     robust: bool
     cluster: str | None
@@ -82,35 +92,23 @@ class Setup:
 
 def read_setup(run: Run, parsed: Parsed) -> Setup:
     """Read the usual parts; temporary columns hold weights, offsets and clusters."""
-    parsed.refuse("from", "score", "scale", "asis")
+    parsed.refuse(*REFUSED)
     expansion = expand_factors(parsed.frame.body, run.data)
     data, names = expansion.dataset, expansion.names
     if not names:
         raise VarlistRequired("varlist required", span=run.span)
     depvar, covariates = names[0], tuple(dict.fromkeys(names[1:]))
-    selected = run.rows(parsed)
-    values, kind = run.weights(parsed.frame.weight, ("fweight", "aweight", "pweight", "iweight"))
-    weights: tuple[tuple[int, str], ...] = ()
-    if values is not None:
-        selected = selected & ~np.isnan(values) & (values > 0)
-        data = data.with_column(TEMPORARY, values, storage_type="double")
-        if kind in ("fweight", "iweight"):
-            weights = ((1, TEMPORARY),)
-        elif kind == "aweight" and run.name == "regress":
-            weights = ()
-        elif kind == "pweight":
-            weights = ((1, TEMPORARY),)
-        else:
-            raise NotAllowed("aweights not allowed", span=run.span)
-    offset = None
-    for option, change in (("offset", lambda x: x), ("exposure", np.log)):
+    selected, weights = run.weighted_rows(parsed)
+    kind = weights.kind if weights is not None else ""
+    if weights is not None:
+        data = data.with_column(TEMPORARY, weights.values, storage_type="double")
+    offset, offset_as_typed = None, ""
+    for option, expression in (("offset", "{}"), ("exposure", "ln({})")):
         if parsed.has(option):
             (name,) = run.option_variables(parsed, option)
-            with np.errstate(all="ignore"):
-                data = data.with_column(
-                    OFFSET, change(run.data.column(name)), storage_type="double"
-                )
-            offset = OFFSET
+            offset, offset_as_typed = OFFSET, expression.format(name)
+            values = run.evaluator().number(parse_expression(offset_as_typed))
+            data = data.with_column(OFFSET, values, storage_type="double")
     robust = parsed.has("robust") or kind == "pweight"
     cluster_name = ""
     if parsed.has("cluster"):
@@ -133,17 +131,15 @@ def read_setup(run: Run, parsed: Parsed) -> Setup:
         data = data.with_column(CLUSTER, codes.astype(np.float64), storage_type="double")
         cluster = CLUSTER
     sample = Sample(selected=tuple(np.flatnonzero(selected).tolist()))
-    default = float(run.session.settings.get("level", 95))
-    level = parsed.number("level", default)
-    if not 10 <= level <= 99.99:
-        raise InvalidSyntax("level() must be between 10 and 99.99 inclusive", span=run.span)
+    level = run.confidence_level(parsed)
     return Setup(
         data=data,
         depvar=depvar,
         covariates=covariates,
         constant=not parsed.has("noconstant"),
         offset=offset,
-        weights=weights,
+        offset_as_typed=offset_as_typed,
+        weight_kind=kind,
         sample=sample,
         robust=robust,
         cluster=cluster,
@@ -155,6 +151,7 @@ def read_setup(run: Run, parsed: Parsed) -> Setup:
 
 def _spec(setup: Setup, family: str, link: str, base: float | None = None) -> ModelSpec:
     kind = LINK_BY_NAME[link]
+    of_rows = ((1, TEMPORARY),)
     return ModelSpec(
         depvar=setup.depvar,
         covariates=setup.covariates,
@@ -163,7 +160,8 @@ def _spec(setup: Setup, family: str, link: str, base: float | None = None) -> Mo
         has_scale=family in ("gauss", "gamma") and not (kind.ordinal or kind.nominal),
         levels=(),
         offset=setup.offset,
-        weights=setup.weights,
+        weights=of_rows if setup.weight_kind in ("fweight", "iweight") else (),
+        sampling_weights=of_rows if setup.weight_kind == "pweight" else (),
         sample=setup.sample,
         thresholds=(Thresholds(1),) if kind.ordinal else (),
         base_category=base,
@@ -179,13 +177,14 @@ def replayed(run: Run, parsed: Parsed) -> bool:
     if found.command != run.name or found.regression is None:
         raise NoEstimates("last estimates not found", span=run.span)
     asked = any(parsed.has(option) for option in EXPONENTIATED)
-    level = parsed.number("level", float(run.session.settings.get("level", 95)))
+    level = run.confidence_level(parsed)
     run.print(*regression_lines(found, level=level, exponentiate=True if asked else None))
     return True
 
 
 def _ml(run: Run) -> None:
-    parsed = run.parse(OPTIONS)
+    own = OWN_OPTIONS.get(run.name, "NOCONstant")
+    parsed = run.parse(f"{own} {OPTIONS}", weights=WEIGHTS)
     if replayed(run, parsed):
         return
     setup = read_setup(run, parsed)
@@ -327,7 +326,7 @@ def _finish(
         rank=int(fit.n_free),
         sample=run.data.row_ids[fitted_here],
         scalars=scalars,
-        macros=macros_of(setup, robust),
+        macros={**macros_of(setup, robust), "link": link},
         regression=shown,
     )
     if not parsed.has("nolog"):
@@ -338,7 +337,8 @@ def _finish(
             run.print(f"Iteration {record.number}:   log {kind} = {value}  ")
     run.print(*(f"note: {note}" for note in fit.notes))
     run.session.results = estimates
-    run.print(*regression_lines(estimates, level=setup.level))
+    header = not parsed.has("noheader")
+    run.print(*regression_lines(estimates, level=setup.level, header=header))
 
 
 def _is_number(text: str) -> bool:
@@ -357,13 +357,15 @@ def macros_of(setup: Setup, robust: bool) -> dict[str, str]:
     if setup.cluster_name:
         macros["clustvar"] = setup.cluster_name
     if setup.offset:
-        macros["offset"] = OFFSET
+        macros["offset"] = setup.offset_as_typed
     return macros
 
 
 def clogit(run: Run) -> None:
     """``clogit y x, group(g)``: conditional logit with one success in each group."""
-    parsed = run.parse(f"GRoup(v) STrata(v) {OPTIONS}")
+    parsed = run.parse(
+        f"{OWN_OPTIONS[run.name]} {OPTIONS}", weights_hint="gllamm with expanded() takes weight()"
+    )
     if replayed(run, parsed):
         return
     option = "group" if parsed.has("group") else "strata"
@@ -371,8 +373,8 @@ def clogit(run: Run) -> None:
         raise InvalidSyntax("option group() required", span=run.span)
     (group,) = run.option_variables(parsed, option)
     setup = read_setup(run, parsed)
-    if setup.robust or setup.cluster is not None or setup.weights:
-        raise InvalidSyntax("clogit with weights or robust errors is not supported", span=run.span)
+    if setup.robust or setup.cluster is not None:
+        raise InvalidSyntax("clogit with robust errors is not supported", span=run.span)
     y, rows = setup.data.column(setup.depvar), np.array(setup.sample.selected, dtype=np.int64)
     known = rows[~np.isnan(y[rows])]
     codes = np.unique(setup.data.sort_key(group)[known], return_inverse=True)[1]
@@ -406,7 +408,8 @@ def clogit(run: Run) -> None:
 
 def glm(run: Run) -> None:
     """``glm y x, family() link()``: the families and links of gllamm."""
-    parsed = run.parse(OPTIONS)
+    own = OWN_OPTIONS.get(run.name, "NOCONstant")
+    parsed = run.parse(f"{own} {OPTIONS}", weights=WEIGHTS)
     if replayed(run, parsed):
         return
     setup = read_setup(run, parsed)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -21,6 +21,7 @@ from gllamm_cli.errors import (
     VarlistRequired,
 )
 from gllamm_cli.interpret.macros import unquoted
+from gllamm_cli.interpret.statistics import Weights
 from gllamm_cli.stata.command import Option, parse_options
 from gllamm_cli.stata.evaluate import Evaluator, absolute_rows, constant_value
 from gllamm_cli.stata.expression import Expression, parse_expression
@@ -28,7 +29,7 @@ from gllamm_cli.stata.functions import FloatArray, truth
 from gllamm_cli.stata.lexer import is_name
 from gllamm_cli.stata.named_matrix import NamedMatrix
 from gllamm_cli.stata.options import rules
-from gllamm_cli.stata.standard import RowRange, StandardCommand, Weight, parse_standard
+from gllamm_cli.stata.standard import RowRange, StandardCommand, parse_standard
 from gllamm_cli.stata.varlist import expand_varlist, parse_varlist
 
 if TYPE_CHECKING:
@@ -39,14 +40,19 @@ if TYPE_CHECKING:
     from gllamm_cli.stata.environment import Groups
 
 Mask = NDArray[np.bool_]
+LEVEL_BOUNDS = (10.0, 99.99)
 
 
 @dataclass(frozen=True, slots=True)
 class Parsed:
-    """A command in the usual form with its options by name."""
+    """A command in the usual form with its options by name.
+
+    ``weights`` are the kinds of weights it may have; the first is meant if none is named.
+    """
 
     frame: StandardCommand
     options: Mapping[str, Option]
+    weights: tuple[str, ...] = ()
 
     def has(self, name: str) -> bool:
         """Whether an option was given."""
@@ -122,18 +128,41 @@ class Run:
         """Answer with lines."""
         self.interpreter.note(*lines)
 
-    def parse(self, options: str = "") -> Parsed:
-        """Parse the usual form; ``options`` describes them as ``stata.options.rules`` reads."""
+    def parse(
+        self, options: str = "", *, weights: tuple[str, ...] = (), weights_hint: str | None = None
+    ) -> Parsed:
+        """Parse the usual form.
+
+        Parameters
+        ----------
+        options
+            Described as ``stata.options.rules`` reads.
+        weights
+            Kinds of weights that the command takes; without any it refuses them.
+        weights_hint
+            What to use in place of weights.
+
+        Raises
+        ------
+        NotAllowed
+            Weights of another kind.
+        """
         frame = parse_standard(self.span)
         found = parse_options(frame.options, rules(options))
-        return Parsed(frame, {option.name: option for option in found})
+        given = frame.weight
+        if given is not None and not weights:
+            raise NotAllowed("weights not allowed", span=given.span, hint=weights_hint)
+        if given is not None and given.kind and given.kind not in weights:
+            raise NotAllowed(
+                f"{given.kind}s not allowed", span=given.span, hint=f"it takes {listed(weights)}"
+            )
+        return Parsed(frame, {option.name: option for option in found}, weights)
 
     def refuse(self, parsed: Parsed, *parts: str) -> None:
         """Raise r(101) for qualifiers that the command does not take."""
         given = {
             "if": parsed.frame.condition is not None,
             "in": parsed.frame.rows is not None,
-            "weights": parsed.frame.weight is not None,
             "using": parsed.frame.using is not None,
         }
         for part in parts:
@@ -172,18 +201,12 @@ class Run:
             selected[last:] = False
         return selected
 
-    def weights(
-        self, weight: Weight | None, allowed: tuple[str, ...]
-    ) -> tuple[FloatArray | None, str]:
-        """Values of the weights, NaN where missing, and their kind.
-
-        ``allowed`` are kinds; the first is meant if none is named.
-        """
+    def weights(self, parsed: Parsed) -> tuple[FloatArray | None, str]:
+        """Values of the weights, NaN where missing, and their kind."""
+        weight = parsed.frame.weight
         if weight is None:
             return None, ""
-        kind = weight.kind or allowed[0]
-        if kind not in allowed:
-            raise NotAllowed(f"{kind}s not allowed", span=weight.span)
+        kind = weight.kind or parsed.weights[0]
         values = np.broadcast_to(self.evaluator().number(weight.expression), (self.data.n_rows,))
         known = values[~np.isnan(values)]
         if (known < 0).any():
@@ -191,6 +214,33 @@ class Run:
         if kind == "fweight" and (known != np.trunc(known)).any():
             raise NonIntegerWeights("may not use noninteger frequency weights", span=weight.span)
         return np.array(values), kind
+
+    def weighted_rows(self, parsed: Parsed) -> tuple[Mask, Weights | None]:
+        """Rows that are selected and have a weight; the weights of all rows, None without."""
+        selected = self.rows(parsed)
+        values, kind = self.weights(parsed)
+        if values is None:
+            return selected, None
+        # A weight that is missing or zero leaves its row out.
+        return selected & ~np.isnan(values) & (values > 0), Weights(values, kind)
+
+    def confidence_level(self, parsed: Parsed) -> float:
+        """``level()`` in per cent, or that of ``set level``; r(198) if there is no such level."""
+        return self.checked_level(parsed.number("level", self.default_level))
+
+    @property
+    def default_level(self) -> float:
+        """Confidence level in per cent that ``set level`` has set."""
+        return float(self.session.settings.get("level", 95))
+
+    def checked_level(self, level: float) -> float:
+        """Confidence level in per cent; r(198) if there is no such level."""
+        low, high = LEVEL_BOUNDS
+        if not low <= level <= high:
+            raise InvalidSyntax(
+                f"level() must be between {low:g} and {high:g} inclusive", span=self.span
+            )
+        return level
 
     def new_name(self, name: str) -> str:
         """Check the name of a new variable."""
@@ -241,6 +291,12 @@ class Run:
                 hint=f"a whole number from {least} to {most}",
             )
         return int(number)
+
+
+def listed(words: Sequence[str]) -> str:
+    """``a, b and c``, each in the plural."""
+    *others, last = (f"{word}s" for word in words)
+    return f"{', '.join(others)} and {last}" if others else last
 
 
 def plural(count: int, word: str) -> str:

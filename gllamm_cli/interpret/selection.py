@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from gllamm_cli.errors import InvalidSyntax, NoObservations, NotConverged
 from gllamm_cli.fit.estimates import Estimates
 from gllamm_cli.interpret.run import Run
+from gllamm_cli.report.coefficients import critical_value
 from gllamm_cli.report.regression import Regression, count, regression_lines
 from gllamm_cli.stata.format import display, format_f, format_g
 from gllamm_cli.stata.functions import FloatArray
@@ -67,7 +68,11 @@ def _derivatives(
 
 def treatreg(run: Run) -> None:
     """``treatreg y x, treat(d = w)``: maximum likelihood."""
-    parsed = run.parse("TREat(t) Level(n) NOLOg Robust twostep ITERate(n) FIRst HAZard(w)")
+    parsed = run.parse(
+        "TREat(t) Level(n) NOLOg Robust twostep ITERate(n) FIRst HAZard(w)",
+        weights_hint="the same model in gllamm takes weight() and pweight()",
+    )
+    parsed.refuse("iterate()", "first")
     if parsed.has("twostep") or parsed.has("robust") or parsed.has("hazard"):
         raise InvalidSyntax("twostep, robust and hazard() are not supported", span=run.span)
     treatment, equals, instruments = parsed.text("treat").partition("=")
@@ -104,7 +109,8 @@ def treatreg(run: Run) -> None:
     from scipy.special import chdtrc
 
     separate = _without_correlation(y, X, d, W)
-    below = _derived(theta, V, k + q)
+    level = run.confidence_level(parsed)
+    below = _derived(theta, V, k + q, level)
     lr = 2.0 * (value - separate)
     p = float(chdtrc(1, max(lr, 0.0)))
     below += [f"LR test of indep. eqns. (rho = 0):   chi2(1) = {lr:9.2f}   Prob > chi2 = {p:.4f}"]
@@ -140,7 +146,7 @@ def treatreg(run: Run) -> None:
         regression=shown,
     )
     run.session.results = estimates
-    run.print(*regression_lines(estimates, level=parsed.number("level", 95.0)))
+    run.print(*regression_lines(estimates, level=level))
 
 
 def _start(y: FloatArray, X: FloatArray, d: FloatArray, W: FloatArray) -> FloatArray:
@@ -202,10 +208,11 @@ def _without_correlation(y: FloatArray, X: FloatArray, d: FloatArray, W: FloatAr
     return gaussian + float(log_ndtr(sign * (W @ g)).sum())
 
 
-def _derived(theta: FloatArray, V: FloatArray, place: int) -> list[str]:
+def _derived(theta: FloatArray, V: FloatArray, place: int, level: float) -> list[str]:
     """rho, sigma and lambda = rho sigma with delta-method standard errors."""
     rho, sigma = math.tanh(theta[place]), math.exp(theta[place + 1])
     block = V[place : place + 2, place : place + 2]
+    z = critical_value(level)
     lines = []
     for name, value, gradient in (
         ("rho", rho, (1 - rho**2, 0.0)),
@@ -215,10 +222,10 @@ def _derived(theta: FloatArray, V: FloatArray, place: int) -> list[str]:
         g = np.array(gradient)
         se = math.sqrt(float(g @ block @ g))
         if name == "lambda":
-            low, high = value - 1.959964 * se, value + 1.959964 * se
+            low, high = value - z * se, value + z * se
         else:
             k = place if name == "rho" else place + 1
-            reach = 1.9599639845 * math.sqrt(V[k, k])
+            reach = z * math.sqrt(V[k, k])
             change = math.tanh if name == "rho" else math.exp
             low, high = change(theta[k] - reach), change(theta[k] + reach)
         limits = f"{format_g(low)}   {format_g(high)}"

@@ -115,9 +115,7 @@ def set(run: Run) -> None:
             raise InvalidSyntax("set type takes float or double", span=run.span)
         run.session.settings["type"] = value.split(",")[0].strip()
     elif name == "level":
-        level = run.number(whole(value))
-        if not 10 <= level <= 99.99:
-            raise InvalidSyntax("level() must be between 10 and 99.99 inclusive", span=run.span)
+        level = run.checked_level(run.number(whole(value)))
         run.session.settings["level"] = f"{level:g}"
     elif name not in ACCEPTED:
         raise InvalidSyntax(f"set {name} not allowed", span=run.span, hint="no such setting")

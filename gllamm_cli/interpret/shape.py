@@ -232,20 +232,17 @@ TARGET = re.compile(r"\(\s*(\w+)\s*\)|([^\W\d]\w*)\s*=\s*([^\W\d]\w*)|([^\s()=]+
 
 def collapse(run: Run) -> None:
     """``collapse (stat) new=old ... [if] [in] [weight], by(g)``."""
-    parsed = run.parse("by(v) cw FAST")
+    parsed = run.parse("by(v) cw FAST", weights=("aweight", "fweight", "pweight", "iweight"))
     frame = parsed.frame
     data = run.data
     wanted = _targets(run, frame.body.text)
-    weights, kind = run.weights(frame.weight, ("aweight", "fweight", "pweight", "iweight"))
-    used = run.rows(parsed)
-    if weights is not None:
-        used = used & ~np.isnan(weights) & (weights > 0)
+    used, weights = run.weighted_rows(parsed)
     if parsed.has("cw"):
         for _, old, _ in wanted:
             used &= ~np.isnan(data.column(old))
     by = run.option_variables(parsed, "by")
     chosen = data.take(used)
-    w = weights[used] if weights is not None else None
+    w, kind = (weights.values[used], weights.kind) if weights is not None else (None, "")
     groups = group_numbers(chosen, by)
     n_groups = int(groups.max()) + 1 if len(groups) else 0
     _, first = np.unique(groups, return_index=True)
@@ -352,12 +349,11 @@ def _float(values: NDArray[Any]) -> FloatArray:
 
 def contract(run: Run) -> None:
     """``contract varlist [if] [weight] [, freq(name) zero nomiss]``."""
-    parsed = run.parse("Freq(w) Zero NOMISS CFreq(w) Percent(w)")
+    parsed = run.parse("Freq(w) Zero NOMISS CFreq(w) Percent(w)", weights=("fweight",))
     parsed.refuse("cfreq()", "percent()")
     names = run.variables(parsed.frame.body)
     frequency = parsed.text("freq", "_freq")
-    weights, _ = run.weights(parsed.frame.weight, ("fweight",))
-    used = run.rows(parsed)
+    used, weights = run.weighted_rows(parsed)
     if parsed.has("nomiss"):
         for name in names:
             used &= ~missing(
@@ -366,7 +362,7 @@ def contract(run: Run) -> None:
     chosen = run.data.take(used).keep(names)
     groups = group_numbers(chosen, names)
     _, first = np.unique(groups, return_index=True)
-    counts = np.bincount(groups, weights=weights[used] if weights is not None else None)
+    counts = np.bincount(groups, weights=weights.values[used] if weights is not None else None)
     made = chosen.take(first)
     kind = grown_type("int", counts.astype(np.float64))
     made = made.with_columns(

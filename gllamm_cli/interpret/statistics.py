@@ -2,11 +2,43 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from gllamm_cli.stata.functions import FloatArray
+
+Rows = NDArray[np.int64] | NDArray[np.bool_]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Weights:
+    """Weights of rows, and their kind: fweight, aweight, pweight or iweight."""
+
+    values: FloatArray
+    kind: str
+
+    @property
+    def count_rows(self) -> bool:
+        """Whether a row with weight w stands for w rows."""
+        return self.kind in ("fweight", "iweight")
+
+    def of(self, rows: Rows) -> Weights:
+        """Weights of some rows."""
+        return Weights(self.values[rows], self.kind)
+
+    def number(self) -> float:
+        """Number of rows that these stand for."""
+        return float(self.values.sum()) if self.count_rows else float(len(self.values))
+
+    def scaled(self) -> FloatArray:
+        """Weights that add up to the number of rows."""
+        if self.count_rows or not len(self.values):
+            return self.values
+        return self.values * (len(self.values) / float(self.values.sum()))
 
 
 def percentile(ordered: FloatArray, p: float) -> float:
@@ -38,11 +70,21 @@ def standard_deviation(x: FloatArray) -> float:
     return float(np.std(x, ddof=1)) if len(x) > 1 else float("nan")
 
 
-def skewness(x: FloatArray, power: int = 3) -> float:
+def skewness(x: FloatArray, power: int = 3, weights: FloatArray | None = None) -> float:
     """Moment of the given power over the standard deviation, divisor n."""
-    centred = x - x.mean()
-    second = float(np.mean(centred**2))
-    return float(np.mean(centred**power) / second ** (power / 2)) if second > 0 else float("nan")
+    centred = x - np.average(x, weights=weights)
+    second = float(np.average(centred**2, weights=weights))
+    moment = float(np.average(centred**power, weights=weights))
+    return moment / second ** (power / 2) if second > 0 else float("nan")
+
+
+def weighted_deviation(x: FloatArray, weights: Weights) -> float:
+    """Standard deviation of values with weights, divisor n - 1."""
+    w, n = weights.scaled(), weights.number()
+    if n <= 1 or not len(x):
+        return math.nan
+    centred = x - np.average(x, weights=w)
+    return math.sqrt(float(w @ centred**2) / (n - 1.0))
 
 
 STATISTICS: dict[str, Callable[[FloatArray], float]] = {
@@ -72,3 +114,34 @@ def statistic(name: str) -> Callable[[FloatArray], float] | None:
         share = float(name[1:])
         return lambda x: percentile(np.sort(x), share)
     return STATISTICS.get(name)
+
+
+WEIGHTED: dict[str, Callable[[FloatArray, Weights], float]] = {
+    "count": lambda x, w: w.number(),
+    "cv": lambda x, w: weighted_deviation(x, w) / float(np.average(x, weights=w.values)),
+    "iqr": lambda x, w: weighted_percentile(x, w.values, 75) - weighted_percentile(x, w.values, 25),
+    "kurtosis": lambda x, w: skewness(x, 4, w.values),
+    "mean": lambda x, w: float(np.average(x, weights=w.values)),
+    "median": lambda x, w: weighted_percentile(x, w.values, 50),
+    "n": lambda x, w: w.number(),
+    "sd": weighted_deviation,
+    "semean": lambda x, w: weighted_deviation(x, w) / math.sqrt(w.number()),
+    "skewness": lambda x, w: skewness(x, 3, w.values),
+    "sum": lambda x, w: float(w.values @ x),
+    "variance": lambda x, w: weighted_deviation(x, w) ** 2,
+}
+"""Statistics that weights change; the others are those of the rows."""
+
+
+def weighted_statistic(name: str, x: FloatArray, weights: Weights | None) -> float | None:
+    """Value of a statistic of at least one row, None if there is no such statistic."""
+    plain = statistic(name)
+    if plain is None:
+        return None
+    if weights is None:
+        return plain(x)
+    if name in WEIGHTED:
+        return WEIGHTED[name](x, weights)
+    if name[:1] == "p":
+        return weighted_percentile(x, weights.values, float(name[1:]))
+    return plain(x)

@@ -74,7 +74,8 @@ def _clear(run: Run) -> None:
 def _replay(run: Run) -> None:
     parsed = run.parse("EForm Level(n)")
     for name in parsed.frame.body.text.split() or ["."]:
-        show_estimates(run, find(run, name), "eform" if parsed.has("eform") else "")
+        level = run.confidence_level(parsed)
+        show_estimates(run, find(run, name), level=level, eform=parsed.has("eform"))
 
 
 def _stats(run: Run) -> None:

@@ -3,38 +3,41 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import numpy as np
 
-from gllamm_cli.errors import AssertionFailed, InvalidSyntax, NoObservations, VarlistRequired
+from gllamm_cli.errors import AssertionFailed, InvalidSyntax, NoObservations
 from gllamm_cli.interpret.macros import number_text
 from gllamm_cli.interpret.run import Mask, Parsed, Run, plural
 from gllamm_cli.interpret.statistics import (
+    Rows,
+    Weights,
     percentile,
     skewness,
     standard_deviation,
     statistic,
+    weighted_deviation,
     weighted_percentile,
+    weighted_statistic,
 )
 from gllamm_cli.interpret.tabulations import levels_of, missing_in
 from gllamm_cli.report.table import abbreviate
 from gllamm_cli.stata.expression import parse_expression
-from gllamm_cli.stata.format import format_f, format_g
+from gllamm_cli.stata.format import format_g
 from gllamm_cli.stata.functions import FloatArray, truth
 from gllamm_cli.stata.lexer import whole
-from gllamm_cli.stata.named_matrix import NamedMatrix
 
 SHARES = (1, 5, 10, 25, 50, 75, 90, 95, 99)
 
 
 def summarize(run: Run) -> None:
     """``summarize [varlist] [if] [in] [weight] [, detail meanonly]``."""
-    parsed = run.parse("Detail MEANonly Format SEParator(n)")
+    parsed = run.parse(
+        "Detail MEANonly Format SEParator(n)", weights=("aweight", "fweight", "iweight")
+    )
     names = run.variables(parsed.frame.body, required=False) or run.data.names
-    selected = run.rows(parsed)
-    weights, kind = run.weights(parsed.frame.weight, ("aweight", "fweight", "iweight"))
-    if weights is not None:
-        selected = selected & ~np.isnan(weights) & (weights > 0)
+    selected, weights = run.weighted_rows(parsed)
     silent = parsed.has("meanonly")
     if not (parsed.has("detail") or silent):
         run.print("", "    Variable |        Obs        Mean    Std. Dev.       Min        Max")
@@ -49,42 +52,26 @@ def summarize(run: Run) -> None:
             continue
         x = run.data.column(name)
         used = selected & ~np.isnan(x)
-        w = weights[used] if weights is not None else None
-        _summary(run, parsed, name, x[used], w, kind)
+        _summary(run, parsed, name, x[used], weights.of(used) if weights is not None else None)
 
 
-def _moments(x: FloatArray, w: FloatArray | None, kind: str) -> tuple[float, float, float, float]:
-    """Number, sum of weights, mean and variance."""
-    if not len(x):
-        return 0.0, 0.0, math.nan, math.nan
-    if w is None:
-        return float(len(x)), float(len(x)), float(x.mean()), standard_deviation(x) ** 2
-    total = float(w.sum())
-    n = total if kind in ("fweight", "iweight") else float(len(x))
-    mean = float((w * x).sum() / total)
-    scale = n / total
-    divisor = n - 1.0
-    variance = float((w * scale * (x - mean) ** 2).sum() / divisor) if divisor > 0 else math.nan
-    return n, total, mean, variance
-
-
-def _summary(
-    run: Run, parsed: Parsed, name: str, x: FloatArray, w: FloatArray | None, kind: str
-) -> None:
-    n, total_weight, mean, variance = _moments(x, w, kind)
-    sd = math.sqrt(variance) if variance >= 0 else math.nan
+def _summary(run: Run, parsed: Parsed, name: str, x: FloatArray, weights: Weights | None) -> None:
+    w = Weights(np.ones(len(x)), "aweight") if weights is None else weights
+    n, total_weight = w.number(), float(w.values.sum())
+    mean = float(np.average(x, weights=w.values)) if len(x) else math.nan
+    sd = weighted_deviation(x, w) if weights is not None else standard_deviation(x)
     low, high = (float(x.min()), float(x.max())) if len(x) else (math.nan, math.nan)
     results: dict[str, float | str] = {"N": n, "sum_w": total_weight}
     if n:
         total = mean * total_weight
         results |= {"mean": mean, "min": low, "max": high, "sum": total}
         if not parsed.has("meanonly"):
-            results |= {"Var": variance, "sd": sd}
+            results |= {"Var": sd**2, "sd": sd}
     if parsed.has("meanonly"):
         run.returns(results)
         return
     if parsed.has("detail"):
-        results |= _detail(run, name, x, w, n, mean, sd)
+        results |= _detail(run, name, x, weights, n, mean, sd)
     else:
         line = f"{abbreviate(name):>12} |{n:>11,.0f}"
         if n:
@@ -94,7 +81,7 @@ def _summary(
 
 
 def _detail(
-    run: Run, name: str, x: FloatArray, w: FloatArray | None, n: float, mean: float, sd: float
+    run: Run, name: str, x: FloatArray, weights: Weights | None, n: float, mean: float, sd: float
 ) -> dict[str, float | str]:
     label = run.data.variable_labels.get(name, name)
     rule = "-" * 61
@@ -102,20 +89,20 @@ def _detail(
     if not len(x):
         run.print("no observations")
         return {}
-    weights = np.ones(len(x)) if w is None else w
+    w = None if weights is None else weights.values
     values = np.sort(x)
     points = {
-        p: percentile(values, p) if w is None else weighted_percentile(x, weights, p)
-        for p in SHARES
+        p: percentile(values, p) if w is None else weighted_percentile(x, w, p) for p in SHARES
     }
-    skew, kurtosis = skewness(x), skewness(x, 4)
+    skew, kurtosis = skewness(x, 3, w), skewness(x, 4, w)
+    total_weight = float(len(x)) if w is None else float(w.sum())
     first = [f"{format_g(v)}" if k < len(values) else "" for k, v in enumerate(values[:4])]
     last = [f"{format_g(v)}" for v in values[-4:]]
     right = [
         ("", ""),
         ("", ""),
         ("Obs", f"{n:>11,.0f}"),
-        ("Sum of Wgt.", f"{float(weights.sum()):>11,.0f}"),
+        ("Sum of Wgt.", f"{total_weight:>11,.0f}"),
         ("", ""),
         ("Mean", format_g(mean)),
         ("Std. Dev.", format_g(sd)),
@@ -153,85 +140,25 @@ def count(run: Run) -> None:
     run.returns({"N": float(number)})
 
 
-def correlate(run: Run) -> None:
-    """``correlate`` and ``pwcorr``."""
-    parsed = run.parse("COVariance Means obs sig star(n) Listwise wrap")
-    names = [
-        n
-        for n in run.variables(parsed.frame.body, required=False) or run.data.names
-        if not run.is_text(n)
-    ]
-    pairwise = run.name == "pwcorr"
-    selected = run.rows(parsed)
-    if not names:
-        raise VarlistRequired("numeric variables required", span=run.span)
-    x = np.column_stack([run.data.column(name) for name in names])
-    if not pairwise:
-        selected = selected & ~np.isnan(x).any(axis=1)
-    x = x[selected]
-    if len(x) < 2:
-        raise NoObservations("no observations")
-    k = len(names)
-    matrix = np.full((k, k), np.nan)
-    counts = np.zeros((k, k))
-    for i in range(k):
-        for j in range(k):
-            known = ~np.isnan(x[:, i]) & ~np.isnan(x[:, j])
-            counts[i, j] = known.sum()
-            if known.sum() > 1:
-                covariance = np.cov(x[known, i], x[known, j])
-                with np.errstate(all="ignore"):
-                    scale = np.sqrt(covariance[0, 0] * covariance[1, 1])
-                    is_covariance = parsed.has("covariance")
-                    matrix[i, j] = covariance[0, 1] / (1.0 if is_covariance else scale)
-    if not pairwise:
-        run.print(f"(obs={len(x):,})")
-    run.print("", " " * 12 + " |" + "".join(f"{abbreviate(name, 8):>9}" for name in names))
-    run.print("-------------+" + "-" * (9 * k))
-    for i, name in enumerate(names):
-        cells = matrix[i, : i + 1]
-        shown = [format_g(v, 9) if parsed.has("covariance") else format_f(v, 9, 4) for v in cells]
-        run.print(f"{abbreviate(name):>12} |{''.join(shown)}")
-        if pairwise and parsed.has("sig"):
-            run.print(
-                " " * 12
-                + " |"
-                + "".join(
-                    format_f(_p_of(v, n), 9, 4) for v, n in zip(cells[:i], counts[i], strict=False)
-                )
-            )
-        if pairwise and parsed.has("obs"):
-            run.print(" " * 12 + " |" + "".join(f"{n:9,.0f}" for n in counts[i, : i + 1]))
-    labels = tuple(("", name) for name in names)
-    results: dict[str, float | str] = {"N": float(len(x))}
-    if k > 1:
-        results["rho"] = float(matrix[1, 0])
-    run.returns(results, {"C": NamedMatrix(matrix, labels, labels)})
-
-
-def _p_of(r: float, n: float) -> float:
-    from scipy.special import stdtr
-
-    if n < 3 or abs(r) >= 1:
-        return 0.0 if abs(r) >= 1 else math.nan
-    t = r * math.sqrt((n - 2) / (1 - r * r))
-    return float(2 * stdtr(n - 2, -abs(t)))
-
-
 def tabstat(run: Run) -> None:
     """``tabstat varlist [, by(g) statistics(names) columns()]``."""
     parsed = run.parse(
-        "by(v) Statistics(t) Columns(t) NOTotal Missing Format(t) LONGstub NOSEParator save"
+        "by(v) Statistics(t) Columns(t) NOTotal Missing Format(t) LONGstub NOSEParator save",
+        weights=("aweight", "fweight"),
     )
     names = run.variables(parsed.frame.body)
     wanted = (parsed.text("statistics") or "mean").replace(",", " ").split()
-    functions = []
     for word in wanted:
-        function = statistic("variance" if word == "var" else word)
-        if function is None:
+        if statistic(_statistic_name(word)) is None:
             raise InvalidSyntax(f"unknown statistic: {word}", span=run.span)
-        functions.append(function)
-    used = run.rows(parsed)
+    parsed.refuse("missing", "format()", "longstub", "save")
+    columns = parsed.text("columns", "variables")
+    in_columns = len(columns) > 0 and "statistics".startswith(columns)
+    if not in_columns and not "variables".startswith(columns):
+        raise InvalidSyntax(
+            "columns() takes variables or statistics", span=parsed.options["columns"].span
+        )
+    used, weights = run.weighted_rows(parsed)
     by = run.option_variables(parsed, "by")
     groups: list[tuple[str, Mask]] = []
     if by:
@@ -245,50 +172,98 @@ def tabstat(run: Run) -> None:
             groups.append(("Total", chosen))
     else:
         groups.append(("", used))
+    if in_columns:
+        _statistics_in_columns(run, names, wanted, by, groups, weights)
+        return
     run.print("")
     stub = abbreviate(by[0], 10) if by else "stats"
     run.print(f"{stub:>10} |" + "".join(f"{abbreviate(name, 9):>10}" for name in names))
     rule = "-----------+" + "-" * (10 * len(names))
     run.print(rule)
     for text, rows in groups:
-        for k, (word, function) in enumerate(zip(wanted, functions, strict=True)):
-            cells = []
-            for name in names:
-                x = run.data.column(name)
-                values = x[rows & ~np.isnan(x)]
-                cells.append(f" {format_g(function(values) if len(values) else math.nan)}")
+        for k, word in enumerate(wanted):
+            cells = [f" {format_g(_statistic(run, word, name, rows, weights))}" for name in names]
             head = text if by and k == 0 else ("" if by else word)
             run.print(f"{head[:10]:>10} |{''.join(cells)}")
     run.print(rule)
+
+
+def _statistics_in_columns(
+    run: Run,
+    names: Sequence[str],
+    wanted: Sequence[str],
+    by: Sequence[str],
+    groups: Sequence[tuple[str, Mask]],
+    weights: Weights | None,
+) -> None:
+    """One line for each variable; with groups, a block of lines for each."""
+    stub = abbreviate(by[0], 12) if by else "variable"
+    rule = "-" * 13 + "+" + "-" * (10 * len(wanted))
+    run.print("", f"{stub:>12} |" + "".join(f"{word[:9]:>10}" for word in wanted), rule)
+    for text, rows in groups:
+        for k, name in enumerate(names):
+            cells = (f" {format_g(_statistic(run, word, name, rows, weights))}" for word in wanted)
+            head = (text if k == 0 else "") if by else abbreviate(name, 12)
+            run.print(f"{head[:12]:>12} |{''.join(cells)}")
+    run.print(rule)
+
+
+def _statistic_name(word: str) -> str:
+    return "variance" if word == "var" else word
+
+
+def _statistic(run: Run, word: str, name: str, rows: Rows, weights: Weights | None) -> float:
+    """Value of a statistic in some rows, without those where the variable is missing."""
+    x = run.data.column(name)[rows]
+    known = ~np.isnan(x)
+    if not known.any():
+        return math.nan
+    w = weights.of(rows).of(known) if weights is not None else None
+    value = weighted_statistic(_statistic_name(word), x[known], w)
+    if value is None:
+        raise InvalidSyntax(f"unknown statistic: {word}", span=run.span)
+    return value
 
 
 def mean(run: Run) -> None:
     """``mean varlist``: means with standard errors."""
     from scipy.special import stdtrit
 
-    parsed = run.parse("Level(n) over(v)")
-    if parsed.has("over"):
-        raise InvalidSyntax("not yet supported: over()", span=run.span)
+    parsed = run.parse("Level(n) over(v)", weights=("fweight", "aweight", "pweight"))
+    parsed.refuse("over()")
+    level = run.confidence_level(parsed)
     names = run.variables(parsed.frame.body)
-    used = run.rows(parsed)
+    used, given = run.weighted_rows(parsed)
     for name in names:
         used = used & ~np.isnan(run.data.column(name))
-    n = int(used.sum())
-    if not n:
+    if not used.any():
         raise NoObservations("no observations")
-    run.print("", f"Mean estimation                   Number of obs   = {n:>10,}", "")
+    weights = Weights(np.ones(int(used.sum())), "fweight") if given is None else given.of(used)
+    n = weights.number()
+    run.print("", f"Mean estimation                   Number of obs   = {n:>10,.0f}", "")
     rule = "-" * 13 + "+" + "-" * 48
-    run.print(rule, "             |       Mean   Std. Err.     [95% Conf. Interval]", rule)
-    reach = float(stdtrit(n - 1, 0.975))
+    interval = f"[{level:g}% Conf. Interval]".rjust(25)
+    run.print(rule, f"             |       Mean   Std. Err.{interval}", rule)
+    reach = float(stdtrit(n - 1, 0.5 + level / 200.0))
     for name in names:
-        x = run.data.column(name)[used]
-        error = standard_deviation(x) / math.sqrt(n)
-        centre = float(x.mean())
+        centre, error = _mean_and_error(run.data.column(name)[used], weights)
         run.print(
             f"{abbreviate(name):>12} |  {format_g(centre)}  {format_g(error)}"
             f"    {format_g(centre - reach * error)}   {format_g(centre + reach * error)}"
         )
     run.print(rule)
+
+
+def _mean_and_error(x: FloatArray, weights: Weights) -> tuple[float, float]:
+    """Mean and its standard error; by linearisation if the weights are those of a survey."""
+    n = weights.number()
+    centre = float(np.average(x, weights=weights.values))
+    if weights.kind != "pweight":
+        return centre, weighted_deviation(x, weights) / math.sqrt(n)
+    if n < 2:
+        return centre, math.nan
+    parts = weights.values * (x - centre) / weights.values.sum()
+    return centre, math.sqrt(n / (n - 1.0) * float(parts @ parts))
 
 
 def levelsof(run: Run) -> None:
@@ -328,7 +303,10 @@ def assert_(run: Run) -> None:
 
 def table(run: Run) -> None:
     """``table rowvar [colvar] [, contents(stat var ...)]`` in the form before Stata 17."""
-    parsed = run.parse("Contents(t) by(v) Format(t) row COLumn Missing")
+    parsed = run.parse(
+        "Contents(t) by(v) Format(t) row COLumn Missing", weights=("fweight", "aweight")
+    )
+    parsed.refuse("by()", "format()", "row", "column", "missing")
     names = run.variables(parsed.frame.body)
     if len(names) != 1:
         raise InvalidSyntax(
@@ -348,7 +326,8 @@ def table(run: Run) -> None:
             (full,) = run.variables(whole(variable))
             wanted.append((words[position], full))
             position += 2
-    used = run.rows(parsed) & ~missing_in(run, names[0])
+    selected, weights = run.weighted_rows(parsed)
+    used = selected & ~missing_in(run, names[0])
     shown, codes, _ = levels_of(run, names[0], used)
     rows = np.flatnonzero(used)
     rule = "-" * (10 + 13 * len(wanted))
@@ -362,14 +341,11 @@ def table(run: Run) -> None:
         cells = []
         for stat, name in wanted:
             chosen = rows[codes == k]
-            if not name:
-                cells.append(f"{len(chosen):>13,}")
-                continue
-            function = statistic(stat)
-            if function is None:
-                raise InvalidSyntax(f"unknown statistic: {stat}", span=run.span)
-            x = run.data.column(name)[chosen]
-            x = x[~np.isnan(x)]
-            cells.append(f"{format_g(function(x) if len(x) else math.nan):>13}")
+            if name:
+                value = _statistic(run, stat, name, chosen, weights)
+                cells.append(f"{format_g(value):>13}")
+            else:
+                number = float(len(chosen)) if weights is None else weights.of(chosen).number()
+                cells.append(f"{number:>13,.0f}")
         run.print(f"{text[:9]:>9} |{''.join(cells)}")
     run.print(rule)

@@ -11,11 +11,12 @@ from numpy.typing import NDArray
 from gllamm_cli.errors import InvalidSyntax, TooManyValues
 from gllamm_cli.interpret.generators import group_numbers
 from gllamm_cli.interpret.run import Mask, Parsed, Run
-from gllamm_cli.interpret.statistics import standard_deviation
+from gllamm_cli.interpret.statistics import Weights, weighted_deviation
 from gllamm_cli.report.table import abbreviate
 from gllamm_cli.stata.format import format_g
 from gllamm_cli.stata.functions import FloatArray, missing
 
+WEIGHTS = ("fweight", "aweight", "iweight")
 MOST_VALUES = 12_000
 MOST_ROWS, MOST_COLUMNS = 1_200, 80
 """Of one-way and two-way tables, as in Stata/SE."""
@@ -24,22 +25,20 @@ MOST_ROWS, MOST_COLUMNS = 1_200, 80
 def tabulate(run: Run) -> None:
     """``tabulate v [w] [if] [in] [weight] [, gen() missing row col cell chi2 nolabel]``."""
     parsed = run.parse(
-        "Generate(w) Missing ROW COLumn CELL NOFreq CHi2 NOLabel plot sort SUMmarize(v) nokey all "
-        "EXact LRchi2 V NOMEANS NOSTandard"
+        "Generate(w) Missing ROW COLumn CELL NOFreq CHi2 NOLabel plot sort SUmmarize(v) nokey all "
+        "EXact LRchi2 V NOMEANS NOSTandard",
+        weights=WEIGHTS,
     )
-    parsed.refuse("plot", "exact", "all", "v")
+    parsed.refuse("plot", "exact", "all", "v", "nomeans", "nostandard")
     names = run.variables(parsed.frame.body)
     if len(names) > 2:
         raise InvalidSyntax("too many variables specified", span=run.span)
-    weights, _ = run.weights(parsed.frame.weight, ("fweight", "aweight", "iweight"))
-    used = run.rows(parsed)
-    if weights is not None:
-        used = used & ~np.isnan(weights) & (weights > 0)
+    used, weights = run.weighted_rows(parsed)
     if not parsed.has("missing"):
         for name in names:
             used = used & ~missing_in(run, name)
     if parsed.has("summarize"):
-        _means_by(run, names, run.option_variables(parsed, "summarize")[0], used)
+        _means_by(run, names, run.option_variables(parsed, "summarize")[0], used, weights)
     elif len(names) == 1:
         _one_way(run, parsed, names[0], used, weights)
     else:
@@ -48,26 +47,28 @@ def tabulate(run: Run) -> None:
 
 def tab1(run: Run) -> None:
     """One-way tables of several variables."""
-    parsed = run.parse("Missing NOLabel sort")
+    parsed = run.parse("Missing NOLabel sort", weights=WEIGHTS)
+    selected, weights = run.weighted_rows(parsed)
     for name in run.variables(parsed.frame.body):
-        used = run.rows(parsed)
+        used = selected
         if not parsed.has("missing"):
             used = used & ~missing_in(run, name)
         run.print("", f"-> tabulation of {name}")
-        _one_way(run, parsed, name, used, None)
+        _one_way(run, parsed, name, used, weights)
 
 
 def tab2(run: Run) -> None:
     """Two-way tables of all pairs of variables."""
-    parsed = run.parse("Missing ROW COLumn CELL NOFreq CHi2 NOLabel nokey LRchi2")
+    parsed = run.parse("Missing ROW COLumn CELL NOFreq CHi2 NOLabel nokey LRchi2", weights=WEIGHTS)
+    selected, weights = run.weighted_rows(parsed)
     names = run.variables(parsed.frame.body)
     for k, first in enumerate(names):
         for second in names[k + 1 :]:
-            used = run.rows(parsed)
+            used = selected
             if not parsed.has("missing"):
                 used = used & ~missing_in(run, first) & ~missing_in(run, second)
             run.print("", f"-> tabulation of {first} by {second}")
-            _two_way(run, parsed, first, second, used, None)
+            _two_way(run, parsed, first, second, used, weights)
 
 
 def missing_in(run: Run, name: str) -> Mask:
@@ -99,15 +100,14 @@ def levels_of(
     return shown, codes, values
 
 
-def _one_way(run: Run, parsed: Parsed, name: str, used: Mask, weights: FloatArray | None) -> None:
+def _one_way(run: Run, parsed: Parsed, name: str, used: Mask, weights: Weights | None) -> None:
     if not used.any():
         run.print("no observations")
         run.returns({"N": 0.0, "r": 0.0})
         return
     shown, codes, values = levels_of(run, name, used, not parsed.has("nolabel"), MOST_VALUES)
-    counts = np.bincount(
-        codes, weights=weights[used] if weights is not None else None, minlength=len(shown)
-    ).astype(np.float64)
+    of_rows = weights.of(used).scaled() if weights is not None else None
+    counts = np.bincount(codes, weights=of_rows, minlength=len(shown)).astype(np.float64)
     order = np.argsort(-counts, kind="stable") if parsed.has("sort") else np.arange(len(shown))
     total = float(counts.sum())
     width = max(11, min(max(map(len, shown)), 22))
@@ -158,7 +158,7 @@ def _wrapped(text: str, width: int) -> list[str]:
 
 
 def _two_way(
-    run: Run, parsed: Parsed, first: str, second: str, used: Mask, weights: FloatArray | None
+    run: Run, parsed: Parsed, first: str, second: str, used: Mask, weights: Weights | None
 ) -> None:
     if not used.any():
         run.print("no observations")
@@ -168,7 +168,8 @@ def _two_way(
     rows, row_codes, _ = levels_of(run, first, used, labels, MOST_ROWS)
     columns, column_codes, _ = levels_of(run, second, used, labels, MOST_COLUMNS)
     table = np.zeros((len(rows), len(columns)))
-    np.add.at(table, (row_codes, column_codes), weights[used] if weights is not None else 1.0)
+    of_rows = weights.of(used).scaled() if weights is not None else 1.0
+    np.add.at(table, (row_codes, column_codes), of_rows)
     total = float(table.sum())
     by_row, by_column = table.sum(axis=1), table.sum(axis=0)
     wants = [option for option in ("row", "column", "cell") if parsed.has(option)]
@@ -247,7 +248,7 @@ def _key(wants: Sequence[str], *, frequency: bool) -> list[str]:
     return [f"+{rule}+", f"| {'Key':<{width}} |", f"|{rule}|", *rows, f"+{rule}+"]
 
 
-def _means_by(run: Run, names: Sequence[str], of: str, used: Mask) -> None:
+def _means_by(run: Run, names: Sequence[str], of: str, used: Mask, weights: Weights | None) -> None:
     if len(names) > 1:
         raise InvalidSyntax("not yet supported: summarize() with two variables", span=run.span)
     x = run.data.column(of)
@@ -257,15 +258,17 @@ def _means_by(run: Run, names: Sequence[str], of: str, used: Mask) -> None:
     run.print(f"{abbreviate(names[0], 11):>11} |        Mean   Std. Dev.       Freq.")
     run.print("------------+------------------------------------")
     values = x[used]
+    equal = Weights(np.ones(len(values)), "fweight")
+    of_values = equal if weights is None else weights.of(used)
+
+    def row(title: str, x: FloatArray, w: Weights) -> str:
+        mean, sd, n = np.average(x, weights=w.values), weighted_deviation(x, w), w.number()
+        return f"{title[:11]:>11} | {_number(mean)} {_number(sd if n > 1 else 0.0)} {n:>11,.0f}"
+
     for k, text in enumerate(shown):
-        part = values[codes == k]
-        sd = standard_deviation(part) if len(part) > 1 else 0.0
-        run.print(f"{text[:11]:>11} | {_number(part.mean())} {_number(sd)} {len(part):>11,}")
+        run.print(row(text, values[codes == k], of_values.of(codes == k)))
     run.print("------------+------------------------------------")
-    run.print(
-        f"{'Total':>11} | {_number(values.mean())} "
-        f"{_number(standard_deviation(values))} {len(values):>11,}"
-    )
+    run.print(row("Total", values, of_values))
 
 
 def _number(value: float) -> str:

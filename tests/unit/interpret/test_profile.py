@@ -122,7 +122,7 @@ def test_logit_with_adaptive_quadrature_equals_a_constrained_fit():
         (f"{FIT}estat profile zz", 111),
         (f"{FIT}estat profile [zz]x", 111),
         (f"{FIT}estat profile x, points(1)", 498),
-        (f"{FIT}estat profile x, level(5)", 498),
+        (f"{FIT}estat profile x, level(5)", 198),
         (f"{FIT}estat profile x, foo", 198),
         (f"{FIT}replace y = y + x\nestat profile x", 198),
         (f"{FIT}clear\nestat profile x", 301),

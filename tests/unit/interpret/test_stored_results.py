@@ -51,3 +51,23 @@ matrix a = e(a)
     free = np.linalg.lstsq(T, session.results.b - a[0], rcond=None)[0]
     np.testing.assert_allclose(T @ free + a[0], session.results.b)
     assert a[0, 0] == 2.0
+
+
+@pytest.mark.parametrize(("weight", "n"), [("1.5", 74), ("1 + foreign", 96), (".5", 74)])
+def test_number_of_observations_under_weights(weight, n):
+    script = f"""sysuse auto, clear
+gen wt1 = {weight}
+quietly gllamm mpg weight, i(trunk) weight(wt) adapt
+"""
+    session, _, error = run_do(script)
+    assert error is None
+    assert session.results.n == n
+
+
+def test_number_of_observations_under_sampling_weights():
+    for command in ("logit foreign mpg", "oprobit rep78 mpg", "poisson rep78 mpg"):
+        script = f"sysuse auto, clear\ngen w = 1 + mod(_n, 3)\n{command} [pw=w], nolog"
+        session, lines, error = run_do(script)
+        assert error is None
+        assert session.results.n == (74 if "rep78" not in command else 69)
+        assert any("Number of obs" in line and f"{session.results.n:g}" in line for line in lines)

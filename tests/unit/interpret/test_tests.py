@@ -101,3 +101,22 @@ count if e(sample)
 """
     lines = [line.strip() for line in printed(script)]
     assert lines == ["(results a are active now)", "22", "22", "22"]
+
+
+def test_set_level_holds_for_all_intervals():
+    model = "gllamm mpg weight, i(rep78) adapt nolog"
+    for command in (f"quietly {model}\ngllamm", model, "lincom mpg", "nlcom _b[mpg]^2",
+                    "ttest mpg, by(foreign)", "mean mpg", "ttest mpg == 20"):  # fmt: skip
+        heads = [line for line in after(f"set level 90\n{command}")[1] if "Conf. Interval]" in line]
+        assert heads
+        assert all("[90% Conf. Interval]" in line for line in heads), command
+    assert failure(FIT + "lincom mpg, level(5)").rc == 198
+
+
+def test_interval_of_a_mean_difference_has_the_level_asked_for():
+    line = next(
+        line for line in after("ttest mpg == 20, level(90)")[1] if line.strip().startswith("mpg |")
+    )
+    mean, error, _, low, high = (float(word) for word in line.split()[3:])
+    reach = stats.t.ppf(0.95, 73) * error
+    assert [low, high] == pytest.approx([mean - reach, mean + reach], rel=1e-5)

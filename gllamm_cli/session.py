@@ -298,6 +298,7 @@ class Session:
             "k": float(len(data.names)) if data is not None else 0.0,
             "rc": float(self.return_code),
             "filename": self.file,
+            "pwd": os.getcwd(),
             "current_date": time.strftime("%d %b %Y"),
             "current_time": time.strftime("%H:%M:%S"),
             "version": 14.0,

@@ -103,7 +103,8 @@ class Interpreter:
     # -- state
 
     def _frame(self, name: str) -> Frame:
-        macros = Macros(self._evaluate_text, self._extended, self.session.global_macros)
+        shared = self.session.global_macros
+        macros = Macros(self._evaluate_text, self._extended, self._stored_text, shared)
         return Frame(macros, name=name)
 
     @property
@@ -147,6 +148,10 @@ class Interpreter:
         if not len(value):
             return "."
         return str(value[0]) if is_text(value) else number_text(float(value[0]))
+
+    def _stored_text(self, function: str, name: str) -> str:
+        value = self.session.environment().named(function).get(name, "")
+        return value if isinstance(value, str) else number_text(value)
 
     def _extended(self, text: str) -> str:
         return extended_function(text, self)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import re
 from collections.abc import Sequence
 from pathlib import Path
@@ -238,7 +239,16 @@ def outsheet(run: Run, separator: str = "\t") -> None:
             ]
         elif not data.is_text(name) and data.storage_types.get(name) != "double":
             frame_out[name] = ["" if np.isnan(x) else _short(x) for x in data.column(name)]
-    frame_out.to_csv(path, index=False, sep=separator, header=not parsed.has("nonames"))
+    texts = [data.text(name) for name in data.names if data.is_text(name)]
+    # Quotes alone keep blanks at the ends of a text.
+    bare = all(text == text.strip() for values in texts for text in values)
+    frame_out.to_csv(
+        path,
+        index=False,
+        sep=separator,
+        header=not parsed.has("nonames"),
+        quoting=csv.QUOTE_MINIMAL if bare else csv.QUOTE_ALL,
+    )
     run.print(f"file {file} saved")
 
 

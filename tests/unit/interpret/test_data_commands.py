@@ -231,6 +231,16 @@ def test_text_files(folder):
     assert data.names == ("g", "x", "t")
 
 
+def test_text_files_give_back_what_was_written(folder):
+    texts = ["NA", "None", "a,b", 'say "hi"', " two ", "two\nlines", "nan", ".", ""]
+    numbers = [1 / 3, 0.1 + 0.2, 5e-324, -1e300, 123456789.123456789, NAN, 1, 2, 3.0]
+    frame = pd.DataFrame({"t": texts, "x": numbers, "k": range(9)})
+    data = after("export delimited using b.csv\nimport delimited b.csv, clear", frame)
+    assert data.text("t").tolist() == texts
+    assert data.column("k").tolist() == list(range(9))
+    np.testing.assert_array_equal(data.column("x"), numbers)
+
+
 @pytest.mark.parametrize(
     ("script", "rc"),
     [

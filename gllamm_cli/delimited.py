@@ -83,7 +83,7 @@ def _parsed_table(path: Path, separator: str | None, names: bool) -> pd.DataFram
 
     def parsed(encoding: str) -> pd.DataFrame:
         def table(**options: Any) -> pd.DataFrame:
-            return pd.read_csv(
+            frame: pd.DataFrame = pd.read_csv(
                 path,
                 sep=_separator(path, encoding) if separator is None else separator,
                 header=0 if names else None,
@@ -93,6 +93,7 @@ def _parsed_table(path: Path, separator: str | None, names: bool) -> pd.DataFram
                 low_memory=False,
                 **options,
             )
+            return frame
 
         frame = table(na_values=MISSING_CODES)
         texts = [k for k in range(frame.shape[1]) if _holds_text(frame.iloc[:, k])]
@@ -100,7 +101,7 @@ def _parsed_table(path: Path, separator: str | None, names: bool) -> pd.DataFram
             # Among text, NA and its like are text: read again what was taken for missing.
             typed = table(dtype=str, na_filter=False)
             for k in texts:
-                frame.isetitem(k, typed.iloc[:, k])
+                frame.isetitem(k, typed.iloc[:, k].to_numpy(dtype=object))
         return frame
 
     try:

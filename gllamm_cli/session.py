@@ -52,6 +52,9 @@ if TYPE_CHECKING:
 
 XI_WORD = re.compile(r"(?<![\w.])[iI]\.\w+(?:[*|](?:[iI]\.)?\w+)?")
 
+ROWS_OF_A_TABLE = 1 << 32
+"""Numbers kept for the rows of one data set, those added later included."""
+
 SEED = 123456789
 """Stata's own seed at start, so that a session gives the same draws each time."""
 
@@ -162,6 +165,8 @@ class Session:
         self.last_test: list[tuple[NDArray[np.float64], float, str]] = []
         self._temporary_folder: Path | None = None
         self._n_temporary = 0
+        # The first are those of data that are given to the session, not read by it.
+        self._n_tables = 1
         self._read_seconds: float | None = None
 
     @cached_property
@@ -184,12 +189,20 @@ class Session:
         self._read_seconds = time.perf_counter() - began
 
     def load(self, dataset: Dataset | None, file: str = "") -> None:
-        """Put other data into memory; estimates stay without their sample."""
-        self.dataset, self.file, self.changed = dataset, file, False
+        """Put other data into memory; their rows belong to no sample of earlier estimates."""
+        self.dataset = self.with_new_rows(dataset) if dataset is not None else None
+        self.file, self.changed = file, False
         self._read_seconds = None
-        if self.results is not None:
-            self.results = replace(self.results, sample=None)
-        self.stored = {name: replace(est, sample=None) for name, est in self.stored.items()}
+
+    def with_new_rows(self, dataset: Dataset) -> Dataset:
+        """Return the data with numbers of rows that no other data of the session have.
+
+        Data that are put aside and brought back thus stay in the samples of their
+        estimates, and other data never get into them.
+        """
+        first = self._n_tables * ROWS_OF_A_TABLE
+        self._n_tables += 1
+        return replace(dataset, row_ids=first + np.arange(dataset.n_rows, dtype=np.int64))
 
     def run(self, text: str) -> list[Outcome]:
         """Carry out statements separated by newlines or semicolons.

@@ -55,7 +55,7 @@ def use(run: Run) -> None:
         dataset = dataset.keep(expand_varlist(parse_varlist(frame.body), dataset.names))
     run.session.load(dataset, file)
     if frame.condition is not None or frame.rows is not None:
-        run.session.dataset = dataset.take(run.rows(parsed))
+        run.session.dataset = run.data.take(run.rows(parsed))
     if dataset.label:
         run.print(f"({dataset.label})")
 
@@ -334,7 +334,7 @@ def infile(run: Run) -> None:
     dataset = _from_tokens(tokens, pairs)
     run.session.load(dataset, "")
     if frame.condition is not None or frame.rows is not None:
-        run.session.dataset = dataset.take(run.rows(parsed))
+        run.session.dataset = run.data.take(run.rows(parsed))
     run.session.changed = True
     run.print(f"({run.data.n_rows} observations read)")
 

@@ -29,6 +29,7 @@ from gllamm_cli.interpret.outcomes import Estimated as Estimated
 from gllamm_cli.interpret.outcomes import Noted as Noted
 from gllamm_cli.interpret.outcomes import Outcome as Outcome
 from gllamm_cli.interpret.permissions import Permissions
+from gllamm_cli.interpret.preparation import Preparation, prepare_again
 from gllamm_cli.model.resolve import Definitions, ReplayRequest, resolve, resolve_replay
 from gllamm_cli.model.spec import Request, Sample
 from gllamm_cli.report.text import nothing_estimated
@@ -40,7 +41,7 @@ from gllamm_cli.stata.functions import truth
 from gllamm_cli.stata.lexer import is_name, whole
 from gllamm_cli.stata.named_matrix import NamedMatrix
 from gllamm_cli.stata.source import read_statements
-from gllamm_cli.stata.varlist import expand_varlist, format_item, parse_varlist
+from gllamm_cli.stata.varlist import XiTerm, expand_varlist, format_item, parse_varlist
 from gllamm_cli.stata.xi import expand_command, expand_xi
 
 if TYPE_CHECKING:
@@ -163,6 +164,7 @@ class Session:
         self.last_fit = fit
         self.before_first_model: list[str] = []
         self.last_test: list[tuple[NDArray[np.float64], float, str]] = []
+        self.preparation = Preparation()
         self._temporary_folder: Path | None = None
         self._n_temporary = 0
         # The first are those of data that are given to the session, not read by it.
@@ -186,6 +188,7 @@ class Session:
 
         began = time.perf_counter()
         self.load(read_dataset(source), os.fspath(source))
+        self.preparation = Preparation()
         self._read_seconds = time.perf_counter() - began
 
     def load(self, dataset: Dataset | None, file: str = "") -> None:
@@ -228,6 +231,16 @@ class Session:
                 interpreter.run_nodes([node])
             yield from found
             found.clear()
+
+    def prepare(self) -> list[Outcome]:
+        """Change the data as those of the fit were changed before it, unless they are.
+
+        Raises
+        ------
+        VariableNotFound
+            That cannot be repeated here.
+        """
+        return list(prepare_again(self, self.fit)) if self.fit is not None else []
 
     def use_whole_data(self) -> None:
         """Take all rows of the data for the sample of the estimates."""
@@ -359,6 +372,7 @@ class Session:
         names = {}
         items = [item for term in terms for item in parse_varlist(whole(term))]
         expansion = expand_xi(items, self.data)
+        self.preparation = self.preparation.then(f"xi {' '.join(terms)}", self.dataset)
         self.dataset = expansion.dataset
         note(*expansion.notes)
         for term in terms:
@@ -375,6 +389,9 @@ class Session:
         from gllamm_cli.fit.estimator import fit_model
         from gllamm_cli.model.sample import estimation_rows
 
+        terms = [format_item(item) for item in command.items if isinstance(item, XiTerm)]
+        if terms:
+            self.preparation = self.preparation.then(f"xi {' '.join(terms)}", self.dataset)
         command, dataset, notes = expand_command(command, self.data)
         self.dataset = dataset
         if notes:
@@ -389,6 +406,7 @@ class Session:
             total = fit.timing.get("total", 0.0) + self._read_seconds
             timing = {"read": self._read_seconds, **fit.timing, "total": total}
             fit = replace(fit, timing=timing)
+        fit = self.preparation.kept_with(fit, dataset)
         self._keep(fit, dataset.row_ids[estimation_rows(request.spec, dataset)[0]])
         yield Estimated(text, fit, request.display)
 

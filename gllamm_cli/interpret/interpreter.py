@@ -43,6 +43,7 @@ if TYPE_CHECKING:
 MOST_PASSES = 10_000_000
 """Passes of all loops of a script together."""
 DEEPEST_CALL = 60
+SEED = re.compile(r"set\s+seed\b")
 BY_RULE = "-" * 79
 
 
@@ -385,9 +386,14 @@ class Interpreter:
             return
         self._last_condition = None
         prefix, left = read_prefixes(text)
+        data, prepared = self.session.dataset, self.session.preparation
         with self._under(prefix):
             if left:
                 self._prefixed(left, prefix)
+        changed = self.session.dataset is not data or SEED.match(left)
+        # A statement inside this one may have been noted already.
+        if self.bare_models and changed and self.session.preparation is prepared:
+            self.session.preparation = prepared.then(text, data)
 
     def _one_line_if(self, text: str) -> None:
         span = whole(text)

@@ -39,6 +39,7 @@ from gllamm_cli.stata.environment import Environment, Groups, Scalar
 from gllamm_cli.stata.evaluate import Evaluator, refers_to_results
 from gllamm_cli.stata.functions import truth
 from gllamm_cli.stata.lexer import is_name, whole
+from gllamm_cli.stata.matches import Matches
 from gllamm_cli.stata.named_matrix import NamedMatrix
 from gllamm_cli.stata.source import read_statements
 from gllamm_cli.stata.varlist import XiTerm, expand_varlist, format_item, parse_varlist
@@ -165,6 +166,7 @@ class Session:
         self.before_first_model: list[str] = []
         self.last_test: list[tuple[NDArray[np.float64], float, str]] = []
         self.preparation = Preparation()
+        self.matches = Matches()
         self._temporary_folder: Path | None = None
         self._n_temporary = 0
         # The first are those of data that are given to the session, not read by it.
@@ -351,7 +353,12 @@ class Session:
         """What expressions can refer to."""
         data = dataset if dataset is not None else self.dataset
         return Evaluator(
-            data, self.random, self.estimation_sample(data), self.environment(), groups
+            data,
+            self.random,
+            self.estimation_sample(data),
+            self.environment(),
+            groups,
+            matches=self.matches,
         )
 
     def estimation_sample(self, data: Dataset | None) -> NDArray[np.bool_] | None:

@@ -17,6 +17,7 @@ from gllamm_cli.errors import (
     Span,
     UnbalancedParentheses,
 )
+from gllamm_cli.stata.dates import literal_day
 from gllamm_cli.stata.lexer import RESERVED, Kind, Token, expression_tokens, joined, part, whole
 
 BINARY = {
@@ -250,13 +251,21 @@ class ExpressionParser:
             )
         return Coefficient(None, token.text, span=token.span)
 
-    def _bracketed(self) -> str:
+    def _date(self, name: Token) -> Expression:
+        """``td(1jan2000)``: a day."""
+        value = literal_day(self._bracketed(")"))
+        span = joined(name.span, self.tokens[self.position - 1].span)
+        if value != value:
+            raise InvalidSyntax("invalid date", span=span, hint="td() takes dates like 1jan2000")
+        return Number(value, span=span)
+
+    def _bracketed(self, closing: str = "]") -> str:
         """Return what stands between brackets, as typed."""
         opening = self.take()
         first = self.current
-        while not self.at("]"):
+        while not self.at(closing):
             if self.current.kind is Kind.END:
-                self.expect("]", opening)
+                self.expect(closing, opening)
             self.take()
         return first.span.source[first.span.start : self.take().span.start].strip()
 
@@ -291,6 +300,8 @@ class ExpressionParser:
 
     def _named(self) -> Expression:
         token = self.take()
+        if token.text == "td" and self.at("("):
+            return self._date(token)
         if self.at("("):
             opening = self.take()
             arguments: list[Expression] = []

@@ -396,8 +396,10 @@ def _after(
         _check_writable(out_file)
         session = Session(fit=load_fit(model), threads=threads)
         session.use(data)
-        session.use_whole_data()
         output = standard_output()[0]
+        for outcome in session.prepare():
+            output.lines(outcome_lines(outcome))
+        session.use_whole_data()
         if seed is not None:
             session.run(f"set seed {seed}")
         for outcome in session.execute(statement):
@@ -459,12 +461,14 @@ def estat(model: str, request: str, data: str | None, threads: int | None) -> No
 
     with _errors_reported():
         session = Session(fit=load_fit(model), threads=threads)
+        output = standard_output()[0]
         if data is not None:
             session.use(data)
+            for outcome in session.prepare():
+                output.lines(outcome_lines(outcome))
             session.use_data_of_fit()
         word = re.match(r"\w*", request.strip())
         own = word is not None and word.group() in OWN_COMMANDS
-        output = standard_output()[0]
         for outcome in session.execute(request if own else f"estat {request}"):
             output.lines(outcome_lines(outcome))
 

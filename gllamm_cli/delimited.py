@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from gllamm_cli.data import Dataset
 from gllamm_cli.errors import FileUnreadable, one_line
@@ -20,6 +20,9 @@ PLAIN_SEPARATORS = (",", "\t", ";")
 
 def read_delimited(path: Path, separator: str | None = None, names: bool = True) -> Dataset:
     """Read a text table.
+
+    Empty fields are missing. In a column of numbers so are NA, NaN and their like, as other
+    programs write them; in a column of text these are text.
 
     Parameters
     ----------
@@ -69,20 +72,37 @@ def _read_any_text(path: Path, separator: str | None, names: bool) -> Dataset:
     return Dataset.from_frame(frame)
 
 
+def _holds_text(column: pd.Series[Any]) -> bool:
+    from pandas.api import types
+
+    return types.infer_dtype(column, skipna=True) == "string"
+
+
 def _parsed_table(path: Path, separator: str | None, names: bool) -> pd.DataFrame:
     import pandas as pd
 
     def parsed(encoding: str) -> pd.DataFrame:
-        return pd.read_csv(
-            path,
-            sep=_separator(path, encoding) if separator is None else separator,
-            header=0 if names else None,
-            encoding=encoding,
-            na_values=MISSING_CODES,
-            skipinitialspace=True,
-            index_col=False,
-            low_memory=False,
-        )
+        def table(**options: Any) -> pd.DataFrame:
+            frame: pd.DataFrame = pd.read_csv(
+                path,
+                sep=_separator(path, encoding) if separator is None else separator,
+                header=0 if names else None,
+                encoding=encoding,
+                skipinitialspace=True,
+                index_col=False,
+                low_memory=False,
+                **options,
+            )
+            return frame
+
+        frame = table(na_values=MISSING_CODES)
+        texts = [k for k in range(frame.shape[1]) if _holds_text(frame.iloc[:, k])]
+        if texts:
+            # Among text, NA and its like are text: read again what was taken for missing.
+            typed = table(dtype=str, na_filter=False)
+            for k in texts:
+                frame.isetitem(k, typed.iloc[:, k].to_numpy(dtype=object))
+        return frame
 
     try:
         frame = parsed("utf-8-sig")

@@ -29,6 +29,7 @@ from gllamm_cli.interpret.outcomes import Estimated as Estimated
 from gllamm_cli.interpret.outcomes import Noted as Noted
 from gllamm_cli.interpret.outcomes import Outcome as Outcome
 from gllamm_cli.interpret.permissions import Permissions
+from gllamm_cli.interpret.preparation import Preparation, prepare_again
 from gllamm_cli.model.resolve import Definitions, ReplayRequest, resolve, resolve_replay
 from gllamm_cli.model.spec import Request, Sample
 from gllamm_cli.report.text import nothing_estimated
@@ -38,9 +39,10 @@ from gllamm_cli.stata.environment import Environment, Groups, Scalar
 from gllamm_cli.stata.evaluate import Evaluator, refers_to_results
 from gllamm_cli.stata.functions import truth
 from gllamm_cli.stata.lexer import is_name, whole
+from gllamm_cli.stata.matches import Matches
 from gllamm_cli.stata.named_matrix import NamedMatrix
 from gllamm_cli.stata.source import read_statements
-from gllamm_cli.stata.varlist import expand_varlist, format_item, parse_varlist
+from gllamm_cli.stata.varlist import XiTerm, expand_varlist, format_item, parse_varlist
 from gllamm_cli.stata.xi import expand_command, expand_xi
 
 if TYPE_CHECKING:
@@ -51,6 +53,9 @@ if TYPE_CHECKING:
     from gllamm_cli.report.terminal import Transcript
 
 XI_WORD = re.compile(r"(?<![\w.])[iI]\.\w+(?:[*|](?:[iI]\.)?\w+)?")
+
+ROWS_OF_A_TABLE = 1 << 32
+"""Numbers kept for the rows of one data set, those added later included."""
 
 SEED = 123456789
 """Stata's own seed at start, so that a session gives the same draws each time."""
@@ -160,8 +165,12 @@ class Session:
         self.last_fit = fit
         self.before_first_model: list[str] = []
         self.last_test: list[tuple[NDArray[np.float64], float, str]] = []
+        self.preparation = Preparation()
+        self.matches = Matches()
         self._temporary_folder: Path | None = None
         self._n_temporary = 0
+        # The first are those of data that are given to the session, not read by it.
+        self._n_tables = 1
         self._read_seconds: float | None = None
 
     @cached_property
@@ -181,15 +190,24 @@ class Session:
 
         began = time.perf_counter()
         self.load(read_dataset(source), os.fspath(source))
+        self.preparation = Preparation()
         self._read_seconds = time.perf_counter() - began
 
     def load(self, dataset: Dataset | None, file: str = "") -> None:
-        """Put other data into memory; estimates stay without their sample."""
-        self.dataset, self.file, self.changed = dataset, file, False
+        """Put other data into memory; their rows belong to no sample of earlier estimates."""
+        self.dataset = self.with_new_rows(dataset) if dataset is not None else None
+        self.file, self.changed = file, False
         self._read_seconds = None
-        if self.results is not None:
-            self.results = replace(self.results, sample=None)
-        self.stored = {name: replace(est, sample=None) for name, est in self.stored.items()}
+
+    def with_new_rows(self, dataset: Dataset) -> Dataset:
+        """Return the data with numbers of rows that no other data of the session have.
+
+        Data that are put aside and brought back thus stay in the samples of their
+        estimates, and other data never get into them.
+        """
+        first = self._n_tables * ROWS_OF_A_TABLE
+        self._n_tables += 1
+        return replace(dataset, row_ids=first + np.arange(dataset.n_rows, dtype=np.int64))
 
     def run(self, text: str) -> list[Outcome]:
         """Carry out statements separated by newlines or semicolons.
@@ -215,6 +233,16 @@ class Session:
                 interpreter.run_nodes([node])
             yield from found
             found.clear()
+
+    def prepare(self) -> list[Outcome]:
+        """Change the data as those of the fit were changed before it, unless they are.
+
+        Raises
+        ------
+        VariableNotFound
+            That cannot be repeated here.
+        """
+        return list(prepare_again(self, self.fit)) if self.fit is not None else []
 
     def use_whole_data(self) -> None:
         """Take all rows of the data for the sample of the estimates."""
@@ -298,6 +326,7 @@ class Session:
             "k": float(len(data.names)) if data is not None else 0.0,
             "rc": float(self.return_code),
             "filename": self.file,
+            "pwd": os.getcwd(),
             "current_date": time.strftime("%d %b %Y"),
             "current_time": time.strftime("%H:%M:%S"),
             "version": 14.0,
@@ -324,7 +353,12 @@ class Session:
         """What expressions can refer to."""
         data = dataset if dataset is not None else self.dataset
         return Evaluator(
-            data, self.random, self.estimation_sample(data), self.environment(), groups
+            data,
+            self.random,
+            self.estimation_sample(data),
+            self.environment(),
+            groups,
+            matches=self.matches,
         )
 
     def estimation_sample(self, data: Dataset | None) -> NDArray[np.bool_] | None:
@@ -345,6 +379,7 @@ class Session:
         names = {}
         items = [item for term in terms for item in parse_varlist(whole(term))]
         expansion = expand_xi(items, self.data)
+        self.preparation = self.preparation.then(f"xi {' '.join(terms)}", self.dataset)
         self.dataset = expansion.dataset
         note(*expansion.notes)
         for term in terms:
@@ -361,6 +396,9 @@ class Session:
         from gllamm_cli.fit.estimator import fit_model
         from gllamm_cli.model.sample import estimation_rows
 
+        terms = [format_item(item) for item in command.items if isinstance(item, XiTerm)]
+        if terms:
+            self.preparation = self.preparation.then(f"xi {' '.join(terms)}", self.dataset)
         command, dataset, notes = expand_command(command, self.data)
         self.dataset = dataset
         if notes:
@@ -375,6 +413,7 @@ class Session:
             total = fit.timing.get("total", 0.0) + self._read_seconds
             timing = {"read": self._read_seconds, **fit.timing, "total": total}
             fit = replace(fit, timing=timing)
+        fit = self.preparation.kept_with(fit, dataset)
         self._keep(fit, dataset.row_ids[estimation_rows(request.spec, dataset)[0]])
         yield Estimated(text, fit, request.display)
 

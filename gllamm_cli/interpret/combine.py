@@ -156,7 +156,7 @@ def _join(
         columns[name] = b[name]
         types[name] = other.storage_types[name]
     made = replace(
-        master.with_table(columns),
+        master.with_table(columns, _merged_ids(master, rows_a)),
         storage_types=types,
         variable_labels=_with_new(other.variable_labels, master.variable_labels, new),
         label_names=_with_new(other.label_names, master.label_names, new),
@@ -175,8 +175,7 @@ def _join(
             label_sets={**made.label_sets, "_merge": sets},
             label_names={**made.label_names, marker: "_merge"},
         )
-    run.session.load(made, run.session.file)
-    run.session.changed = True
+    run.data = made
     if not parsed.has("noreport"):
         _report(run, status, marker)
 
@@ -186,6 +185,13 @@ def _with_new(
 ) -> dict[str, str]:
     """What describes the variables of the master, and the new ones of the other data."""
     return {**{name: text for name, text in other.items() if name in new}, **master}
+
+
+def _merged_ids(master: Dataset, rows: Codes) -> NDArray[np.int64]:
+    """Numbers of merged rows: those of the master, new ones for copies and for rows at the end."""
+    matched = master.keep(()).take(rows[rows >= 0], copies=True)
+    new = max(master.next_id, matched.next_id) + np.arange(len(rows) - matched.n_rows)
+    return np.concatenate([matched.row_ids, new])
 
 
 def _indexed(data: Dataset, rows: Codes) -> dict[str, NDArray[np.generic]]:
@@ -267,7 +273,7 @@ def append(run: Run) -> None:
         other = read_dataset(unquoted(file))
         if parsed.has("keep"):
             other = other.keep(expand_varlist(parsed.options["keep"].items, other.names))
-        data = _stack(data, other) if data.names else other
+        data = _stack(data, other) if data.names else run.session.with_new_rows(other)
         marks = np.concatenate([marks, np.full(other.n_rows, float(number))])
     if parsed.has("generate"):
         run.new_name(parsed.text("generate"))

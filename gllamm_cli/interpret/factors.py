@@ -11,7 +11,7 @@ import numpy as np
 from gllamm_cli.data import Dataset
 from gllamm_cli.errors import BadFactor, InvalidSyntax, Span
 from gllamm_cli.stata.functions import FloatArray
-from gllamm_cli.stata.lexer import whole
+from gllamm_cli.stata.lexer import TIME_SERIES, no_time_series, whole
 from gllamm_cli.stata.numlist import parse_numlist
 from gllamm_cli.stata.varlist import expand_varlist, find_variable, parse_varlist
 
@@ -126,6 +126,8 @@ def _products(parts: list[str], dataset: Dataset) -> list[_Term]:
 
 def _variables(word: str, dataset: Dataset, *, in_product: bool) -> list[_Variable]:
     """Variables of ``i.a``, ``c.x``, ``i.(a b)`` or ``c.x*``; without an operator ``x*``."""
+    if TIME_SERIES.fullmatch(word):
+        raise no_time_series(whole(word))
     kind, dot, name = word.rpartition(".")
     if not dot:
         kind = "i" if in_product else "c"

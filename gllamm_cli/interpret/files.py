@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import re
 from collections.abc import Sequence
 from pathlib import Path
@@ -54,7 +55,7 @@ def use(run: Run) -> None:
         dataset = dataset.keep(expand_varlist(parse_varlist(frame.body), dataset.names))
     run.session.load(dataset, file)
     if frame.condition is not None or frame.rows is not None:
-        run.session.dataset = dataset.take(run.rows(parsed))
+        run.session.dataset = run.data.take(run.rows(parsed))
     if dataset.label:
         run.print(f"({dataset.label})")
 
@@ -238,7 +239,16 @@ def outsheet(run: Run, separator: str = "\t") -> None:
             ]
         elif not data.is_text(name) and data.storage_types.get(name) != "double":
             frame_out[name] = ["" if np.isnan(x) else _short(x) for x in data.column(name)]
-    frame_out.to_csv(path, index=False, sep=separator, header=not parsed.has("nonames"))
+    texts = [data.text(name) for name in data.names if data.is_text(name)]
+    # Quotes alone keep blanks at the ends of a text.
+    bare = all(text == text.strip() for values in texts for text in values)
+    frame_out.to_csv(
+        path,
+        index=False,
+        sep=separator,
+        header=not parsed.has("nonames"),
+        quoting=csv.QUOTE_MINIMAL if bare else csv.QUOTE_ALL,
+    )
     run.print(f"file {file} saved")
 
 
@@ -324,7 +334,7 @@ def infile(run: Run) -> None:
     dataset = _from_tokens(tokens, pairs)
     run.session.load(dataset, "")
     if frame.condition is not None or frame.rows is not None:
-        run.session.dataset = dataset.take(run.rows(parsed))
+        run.session.dataset = run.data.take(run.rows(parsed))
     run.session.changed = True
     run.print(f"({run.data.n_rows} observations read)")
 

@@ -43,6 +43,7 @@ if TYPE_CHECKING:
 MOST_PASSES = 10_000_000
 """Passes of all loops of a script together."""
 DEEPEST_CALL = 60
+SEED = re.compile(r"set\s+seed\b")
 BY_RULE = "-" * 79
 
 
@@ -103,7 +104,8 @@ class Interpreter:
     # -- state
 
     def _frame(self, name: str) -> Frame:
-        macros = Macros(self._evaluate_text, self._extended, self.session.global_macros)
+        shared = self.session.global_macros
+        macros = Macros(self._evaluate_text, self._extended, self._stored_text, shared)
         return Frame(macros, name=name)
 
     @property
@@ -147,6 +149,10 @@ class Interpreter:
         if not len(value):
             return "."
         return str(value[0]) if is_text(value) else number_text(float(value[0]))
+
+    def _stored_text(self, function: str, name: str) -> str:
+        value = self.session.environment().named(function).get(name, "")
+        return value if isinstance(value, str) else number_text(value)
 
     def _extended(self, text: str) -> str:
         return extended_function(text, self)
@@ -380,9 +386,14 @@ class Interpreter:
             return
         self._last_condition = None
         prefix, left = read_prefixes(text)
+        data, prepared = self.session.dataset, self.session.preparation
         with self._under(prefix):
             if left:
                 self._prefixed(left, prefix)
+        changed = self.session.dataset is not data or SEED.match(left)
+        # A statement inside this one may have been noted already.
+        if self.bare_models and changed and self.session.preparation is prepared:
+            self.session.preparation = prepared.then(text, data)
 
     def _one_line_if(self, text: str) -> None:
         span = whole(text)

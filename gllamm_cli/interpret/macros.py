@@ -1,4 +1,4 @@
-"""Macros: ```name'``, ``$name``, ```=expression'`` and extended functions."""
+"""Macros: ```name'``, ``$name``, ```=expression'``, ```r(name)'`` and extended functions."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ LONGEST = 1_000_000
 MOST_SUBSTITUTIONS = 20_000
 GLOBAL_NAME = re.compile(r"[^\W\d]\w{0,31}")
 LOCAL_NAME = re.compile(r"\w{1,31}")
+STORED = re.compile(r"([ersc])\((\w+)\)")
 STEP = re.compile(r"(\+\+|--)?\s*(\w{1,31})\s*(\+\+|--)?")
 
 
@@ -41,10 +42,13 @@ class Macros:
         Value of an expression as text, for ```=expression'``.
     extended
         Value of an extended function, for ```:function'``.
+    stored
+        Text of a stored result by its function and name, for ```r(name)'``.
     """
 
     evaluate: Callable[[str], str]
     extended: Callable[[str], str]
+    stored: Callable[[str, str], str]
     shared: dict[str, str]
     local: dict[str, str] = field(default_factory=dict)
 
@@ -104,6 +108,8 @@ class _Expansion:
             return macros.evaluate(name[1:])
         if name.startswith(":"):
             return macros.extended(name[1:].strip())
+        if stored := STORED.fullmatch(name.strip()):
+            return macros.stored(*stored.groups())
         step = STEP.fullmatch(name.strip())
         if step is None:
             # Not a name: Stata, too, finds nothing under it.

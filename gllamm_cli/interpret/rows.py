@@ -95,7 +95,8 @@ def set_observations(run: Run, number: float) -> None:
             "obs must be at least as many as there are", span=run.span, hint=f"now {data.n_rows}"
         )
     before = data.n_rows
-    run.data = with_rows(data, int(number))
+    made = with_rows(data, int(number))
+    run.data = made if data.n_rows else run.session.with_new_rows(made)
     run.print(f"number of observations (_N) was {before:,}, now {int(number):,}")
 
 

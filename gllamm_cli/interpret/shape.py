@@ -127,7 +127,7 @@ def _long(
         label_names={**data.label_names, **{k: v for k, v in labels.items() if v}},
         formats={**data.formats, **{k: v for k, v in formats.items() if v}},
     )
-    before, run.data = run.data, made
+    before, run.data = run.data, run.session.with_new_rows(made)
     _report(run, before, j, suffixes, wide, "long")
 
 
@@ -191,7 +191,7 @@ def _wide(run: Run, names: Sequence[str], ids: Sequence[str], j: str) -> None:
         label_names={**data.label_names, **{k: v for k, v in labels.items() if v}},
         formats={**data.formats, **{k: v for k, v in formats.items() if v}},
     )
-    before, run.data = run.data, made
+    before, run.data = run.data, run.session.with_new_rows(made)
     _report(run, before, j, suffixes, wide, "wide")
 
 
@@ -263,7 +263,7 @@ def collapse(run: Run) -> None:
             made = replace(made, label_names={**made.label_names, target: data.label_names[old]})
     kept = {name: text for name, text in data.variable_labels.items() if name in by}
     made = replace(made, variable_labels={**kept, **labels})
-    run.session.load(made.with_table(made.columns), run.session.file)
+    run.session.load(made, run.session.file)
     run.session.changed = True
 
 
@@ -372,7 +372,7 @@ def contract(run: Run) -> None:
     )
     if parsed.has("zero"):
         made = _with_zeros(made, names, frequency)
-    run.session.load(made.with_table(made.columns), run.session.file)
+    run.session.load(made, run.session.file)
     run.session.changed = True
 
 

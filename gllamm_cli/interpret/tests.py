@@ -121,9 +121,9 @@ def _restrictions(run: Run, found: Estimates) -> list[tuple[FloatArray, float, s
     for piece in pieces:
         sides = re.split(r"(?<![=!<>])={1,2}(?!=)", piece)
         if len(sides) > 1:
-            first = linear.of(parse_expression(sides[0].strip()))
+            first = linear.of(parse_expression(sides[0].strip(), coefficients=True))
             for side in sides[1:]:
-                second = linear.of(parse_expression(side.strip()))
+                second = linear.of(parse_expression(side.strip(), coefficients=True))
                 vector, constant = first[0] - second[0], first[1] - second[1]
                 restrictions.append((vector, -constant, linear.text(vector, -constant)))
             continue
@@ -136,7 +136,7 @@ def _restrictions(run: Run, found: Estimates) -> list[tuple[FloatArray, float, s
 def _coefficients(found: Estimates, text: str, run: Run) -> list[Expression]:
     """``x1 x2``, ``[eq]`` and ``[eq]x1``: one expression for each coefficient."""
     words: list[Expression] = []
-    for word in re.findall(r"\[[^\]]*\]\s*[\w.#]*|[^\s\[\]]+", text):
+    for word in re.findall(r"\[[^\]]*\]\s*[\w.#]*|[^\s\[\]]+(?:\[[^\]]*\])?", text):
         alone = re.fullmatch(r"\[([^\]]*)\]\s*", word)
         if alone:
             names = [
@@ -146,7 +146,7 @@ def _coefficients(found: Estimates, text: str, run: Run) -> list[Expression]:
                 raise VariableNotFound(f"equation {alone[1]} not found", span=run.span)
             words += [Coefficient(alone[1], name) for name in names]
         else:
-            words.append(parse_expression(word) if "." not in word else Coefficient(None, word))
+            words.append(parse_expression(word, coefficients=True))
     return words
 
 
@@ -239,7 +239,7 @@ def lincom(run: Run) -> None:
     given = _options(run, "EForm OR IRr RRr HR Level(n)")
     level = run.confidence_level(given)
     linear = Linear(run, found)
-    vector, constant = linear.of(parse_expression(run.span))
+    vector, constant = linear.of(parse_expression(run.span, coefficients=True))
     estimate = float(vector @ found.b) + constant
     std_err = math.sqrt(max(float(vector @ found.V @ vector), 0.0))
     run.print("", f" ( 1)  {linear.text(vector, -constant)}", "")
@@ -273,7 +273,7 @@ def nlcom(run: Run) -> None:
         level = run.checked_level(float(match[1]))
     pieces = _nonlinear(text)
     names = [name or f"_nl_{k}" for k, (name, _) in enumerate(pieces, start=1)]
-    nodes = [parse_expression(whole(expression.strip())) for _, expression in pieces]
+    nodes = [parse_expression(text.strip(), coefficients=True) for _, text in pieces]
 
     def values(b: FloatArray) -> FloatArray:
         moved = replace(found, b=b)

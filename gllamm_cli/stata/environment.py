@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from gllamm_cli.errors import NoEstimates, Span
+from gllamm_cli.errors import NoEstimates
 from gllamm_cli.stata.named_matrix import NamedMatrix
 
 Scalar = float | str
@@ -42,10 +42,14 @@ class Environment:
     coefficient: Callable[[str | None, str, bool], float] = _no_estimates
     return_code: int = 0
 
-    def stored(self, function: str, name: str, span: Span | None = None) -> Scalar:
+    def named(self, function: str) -> Mapping[str, Scalar]:
+        """Return what ``r()``, ``e()`` or ``c()`` holds by name; ``s()`` holds nothing."""
+        known = {"r": self.returned, "e": self.estimated, "c": self.system}
+        return known.get(function, {})
+
+    def stored(self, function: str, name: str) -> Scalar:
         """Return ``r(name)``, ``e(name)`` or ``c(name)``; missing if there is none."""
-        source = {"r": self.returned, "e": self.estimated, "c": self.system}[function]
-        return source.get(name, float("nan"))
+        return self.named(function).get(name, float("nan"))
 
 
 NO_RESULTS = Environment()

@@ -7,7 +7,7 @@ in its payload; here they compare as Stata has it, larger than every number.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -47,6 +47,7 @@ from gllamm_cli.stata.functions import (
     ordered,
     truth,
 )
+from gllamm_cli.stata.matches import Matches
 from gllamm_cli.stata.varlist import find_variable, suggestion
 
 if TYPE_CHECKING:
@@ -89,6 +90,8 @@ class Evaluator:
     replaced
         A variable that is being replaced from the first row to the last, and its new
         values: subscripts see them in the rows above.
+    matches
+        What ``regexm()`` found last.
     """
 
     dataset: Dataset | None = None
@@ -97,6 +100,7 @@ class Evaluator:
     environment: Environment = NO_RESULTS
     groups: Groups | None = None
     replaced: tuple[str, Value] | None = None
+    matches: Matches = field(default_factory=Matches)
 
     @property
     def n_rows(self) -> int:
@@ -274,7 +278,14 @@ class Evaluator:
             )
         if name == "sum":
             return self._running_sum(np.broadcast_to(values[0], (self.n_rows,)))
+        if name in ("regexm", "regexs"):
+            return self._matched(name, *values)
         return function.apply(*values)
+
+    def _matched(self, name: str, *values: Value) -> Value:
+        if name == "regexm":
+            return self.matches.search(*values)
+        return self.matches.group(values[0], self.n_rows)
 
     def _running_sum(self, values: FloatArray) -> FloatArray:
         total = np.asarray(np.cumsum(np.where(np.isnan(values), 0.0, values)), dtype=np.float64)

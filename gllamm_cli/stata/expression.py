@@ -17,6 +17,7 @@ from gllamm_cli.errors import (
     Span,
     UnbalancedParentheses,
 )
+from gllamm_cli.stata.dates import literal_day
 from gllamm_cli.stata.lexer import RESERVED, Kind, Token, expression_tokens, joined, part, whole
 
 BINARY = {
@@ -137,10 +138,17 @@ COEFFICIENTS = ("_b", "_coef", "_se")
 
 
 class ExpressionParser:
-    """Pratt parser over the tokens of one expression."""
+    """Pratt parser over the tokens of one expression.
 
-    def __init__(self, tokens: list[Token]) -> None:
+    Parameters
+    ----------
+    coefficients
+        Whether ``3.x`` is allowed and means its coefficient.
+    """
+
+    def __init__(self, tokens: list[Token], *, coefficients: bool = False) -> None:
         self.tokens = tokens
+        self.coefficients = coefficients
         self.position = 0
         operators = [token for token in tokens if token.kind is Kind.OPERATOR and token.text != ","]
         if len(operators) > MOST_OPERATORS:
@@ -216,6 +224,8 @@ class ExpressionParser:
             return Text(token.text, span=token.span)
         if token.kind is Kind.NAME:
             return self._named()
+        if token.kind is Kind.FACTOR:
+            return self._indicator()
         if token.kind is Kind.OPERATOR and token.text in PREFIX:
             self.take()
             # At least `least`, so that 2^-1^2 groups to the left like 2^1^2.
@@ -231,13 +241,31 @@ class ExpressionParser:
             return self._in_equation()
         raise self.unexpected("expected an expression")
 
-    def _bracketed(self) -> str:
+    def _indicator(self) -> Expression:
+        token = self.take()
+        if not self.coefficients:
+            raise NotAllowed(
+                "factor variables not allowed",
+                span=token.span,
+                hint=f"compare as in x == 3; the coefficient is _b[{token.text}]",
+            )
+        return Coefficient(None, token.text, span=token.span)
+
+    def _date(self, name: Token) -> Expression:
+        """``td(1jan2000)``: a day."""
+        value = literal_day(self._bracketed(")"))
+        span = joined(name.span, self.tokens[self.position - 1].span)
+        if value != value:
+            raise InvalidSyntax("invalid date", span=span, hint="td() takes dates like 1jan2000")
+        return Number(value, span=span)
+
+    def _bracketed(self, closing: str = "]") -> str:
         """Return what stands between brackets, as typed."""
         opening = self.take()
         first = self.current
-        while not self.at("]"):
+        while not self.at(closing):
             if self.current.kind is Kind.END:
-                self.expect("]", opening)
+                self.expect(closing, opening)
             self.take()
         return first.span.source[first.span.start : self.take().span.start].strip()
 
@@ -246,7 +274,7 @@ class ExpressionParser:
         opening = self.current
         equation = self._bracketed()
         token = self.take()
-        if token.kind is not Kind.NAME or not equation:
+        if token.kind not in (Kind.NAME, Kind.FACTOR) or not equation:
             raise InvalidSyntax(
                 "invalid syntax: expected [equation]name", span=joined(opening.span, token.span)
             )
@@ -272,6 +300,8 @@ class ExpressionParser:
 
     def _named(self) -> Expression:
         token = self.take()
+        if token.text == "td" and self.at("("):
+            return self._date(token)
         if self.at("("):
             opening = self.take()
             arguments: list[Expression] = []
@@ -310,8 +340,8 @@ def _from(token: Token, operand: Expression) -> Span | None:
     return joined(token.span, operand.span) if operand.span else None
 
 
-def parse_expression(source: str | Span) -> Expression:
-    """Parse a whole expression.
+def parse_expression(source: str | Span, *, coefficients: bool = False) -> Expression:
+    """Parse a whole expression; ``coefficients`` allows ``3.x`` for ``_b[3.x]``.
 
     Raises
     ------
@@ -319,7 +349,7 @@ def parse_expression(source: str | Span) -> Expression:
         With the place of the offending token.
     """
     span = whole(source) if isinstance(source, str) else source
-    parser = ExpressionParser(expression_tokens(span))
+    parser = ExpressionParser(expression_tokens(span), coefficients=coefficients)
     expression = parser.parse()
     if parser.current.kind is not Kind.END:
         raise parser.unexpected("expected an operator")

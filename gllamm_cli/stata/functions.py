@@ -12,13 +12,14 @@ import fnmatch
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import date
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from gllamm_cli.stata import dates
 from gllamm_cli.stata.format import format_stata
+from gllamm_cli.stata.matches import Matches
 
 FloatArray = NDArray[np.float64]
 TextArray = NDArray[np.object_]
@@ -238,13 +239,6 @@ def _string(number: float, specification: str = "%9.0g") -> str:
         return ""
 
 
-def _regexm(text: str, pattern: str) -> float:
-    try:
-        return float(re.search(pattern, text) is not None)
-    except re.error:
-        return np.nan
-
-
 def _recode(x: FloatArray, *points: FloatArray) -> FloatArray:
     """Smallest of the points that is not below x; the last one above them all."""
     result = np.broadcast_to(points[-1], np.broadcast_shapes(*map(np.shape, (x, *points))))
@@ -256,27 +250,6 @@ def _recode(x: FloatArray, *points: FloatArray) -> FloatArray:
 def _autocode(x: FloatArray, n: FloatArray, low: FloatArray, high: FloatArray) -> Any:
     step = (high - low) / n
     return low + step * np.clip(np.ceil((x - low) / step), 1, n)
-
-
-def _days(month: FloatArray, day: FloatArray, year: FloatArray) -> FloatArray:
-    """Days since 1 January 1960; missing for a date that does not exist."""
-
-    def days(month: float, day: float, year: float) -> float:
-        try:
-            return float((date(int(year), int(month), int(day)) - date(1960, 1, 1)).days)
-        except ValueError:
-            return np.nan
-
-    return np.asarray(np.vectorize(days, otypes=[np.float64])(month, day, year))
-
-
-def _of_date(attribute: str) -> Function:
-    def part(days: float) -> float:
-        if not np.isfinite(days):
-            return np.nan
-        return float(getattr(date.fromordinal(int(days) + date(1960, 1, 1).toordinal()), attribute))
-
-    return _numeric(1, 1, lambda x: np.vectorize(part, otypes=[np.float64])(x))
 
 
 def _strpos(text: str, part: str) -> int:
@@ -291,6 +264,12 @@ def _comb(n: FloatArray, k: FloatArray) -> Any:
     from scipy.special import comb
 
     return np.where((k < 0) | (k > n), np.nan, comb(n, k))
+
+
+def _invbinomial(n: FloatArray, k: FloatArray, p: FloatArray) -> Any:
+    """Probability of success with which k or fewer of n succeed with probability p."""
+    n, k = np.floor(n), np.floor(k)
+    return 1.0 - FUNCTIONS["_betaincinv"].apply(n - k, k + 1.0, p)
 
 
 def _text(least: int, signature: str, function: Callable[..., Any], *, number: bool) -> Function:
@@ -357,10 +336,19 @@ FUNCTIONS: dict[str, Function] = {
     "_bdtrc": _special("bdtrc", 3),
     "binomial": _numeric(3, 3, lambda n, k, p: FUNCTIONS["_bdtr"].apply(np.floor(k), n, p)),
     "_bdtr": _special("bdtr", 3),
-    "mdy": _numeric(3, 3, _days),
-    "year": _of_date("year"),
-    "month": _of_date("month"),
-    "day": _of_date("day"),
+    "invbinomial": _numeric(3, 3, _invbinomial),
+    "_betaincinv": _special("betaincinv", 3),
+    "hypergeometric": _distribution("hypergeom", "cdf", 4),
+    "mdy": _numeric(3, 3, dates.days),
+    "year": _numeric(1, 1, dates.of_day(lambda day: day.year)),
+    "month": _numeric(1, 1, dates.of_day(lambda day: day.month)),
+    "day": _numeric(1, 1, dates.of_day(lambda day: day.day)),
+    "dow": _numeric(1, 1, dates.of_day(dates.weekday)),
+    "quarter": _numeric(1, 1, dates.of_day(lambda day: (day.month + 2) // 3)),
+    "mofd": _numeric(1, 1, dates.of_day(dates.month_number)),
+    "dofm": _numeric(1, 1, dates.first_of_month),
+    "ym": _numeric(2, 2, dates.months),
+    "date": Function(2, 3, "ttn", _text_function(dates.day_of_text, number=True)),
     "recode": _numeric(2, MANY, _recode),
     "autocode": _numeric(4, 4, _autocode),
     "poisson": _numeric(2, 2, lambda m, k: FUNCTIONS["_pdtr"].apply(np.floor(k), m)),
@@ -385,7 +373,8 @@ FUNCTIONS: dict[str, Function] = {
     "wordcount": _text(1, "t", lambda text: len(text.split()), number=True),
     "real": _text(1, "t", _real, number=True),
     "strmatch": _text(2, "tt", fnmatch.fnmatchcase, number=True),
-    "regexm": _text(2, "tt", _regexm, number=True),
+    "regexm": Function(2, 2, "tt", Matches().search),
+    "regexs": Function(1, 1, "n", lambda number: Matches().group(number, 1)),
     "string": Function(1, 2, "nt", _text_function(_string, number=False)),
     "strofreal": Function(1, 2, "nt", _text_function(_string, number=False)),
     "ustrlen": _text(1, "t", len, number=True),

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 
-from gllamm_cli.errors import InvalidSyntax, Span, UnbalancedParentheses
+from gllamm_cli.errors import InvalidSyntax, NotAllowed, Span, UnbalancedParentheses
 
 LONGEST_NAME = 32
 
@@ -26,6 +26,9 @@ SYSTEM_NAMES = frozenset(
 
 NAME = re.compile(r"[^\W\d]\w*")
 NUMBER = re.compile(r"(?:\d+(?:\.(?!\.)\d*)?|\.\d+)(?:[eEdD][+-]?\d+)?")
+FACTOR_PART = r"(?:\d+[bon]*|[co]|co|ib?\d*)\.[^\W\d]\w*"
+FACTOR = re.compile(rf"(?!\d+\.[eEdD]\d){FACTOR_PART}(?:#(?:{FACTOR_PART}|[^\W\d]\w*))*")
+TIME_SERIES = re.compile(r"(?:[LFDS]\d*)+\.[^\W\d]\w*", re.IGNORECASE)
 MISSING = re.compile(r"\.(?:[a-z](?!\w))?")
 OPERATOR = re.compile(r"==|!=|~=|<=|>=|\.\.|[-+*/^<>=!~&|()\[\],:#\\']")
 
@@ -37,6 +40,7 @@ class Kind(StrEnum):
     MISSING = "missing value"
     TEXT = "text"
     NAME = "name"
+    FACTOR = "indicator"
     OPERATOR = "operator"
     WORD = "word"
     GROUP = "parentheses"
@@ -150,6 +154,19 @@ def _balanced(source: str, start: int, end: int) -> int:
     )
 
 
+def no_time_series(span: Span) -> NotAllowed:
+    """Return the error for ``L.x`` and its like."""
+    operators, _, name = span.text.partition(".")
+    rows = operators[1:] if operators[1:].isdigit() else "1"
+    shown = {"L": f"{name}[_n-{rows}]", "F": f"{name}[_n+{rows}]"}.get(operators[0].upper())
+    shown = shown or f"{name} - {name}[_n-1]"
+    return NotAllowed(
+        "time-series operators not allowed",
+        span=span,
+        hint=f"bysort id (t): generate new = {shown} makes such a variable",
+    )
+
+
 def frame_tokens(span: Span) -> Iterator[Token]:
     """Yield words, balanced parentheses or brackets, quoted texts and commas.
 
@@ -207,12 +224,15 @@ def expression_tokens(span: Span) -> list[Token]:
     ------
     InvalidSyntax
         A character that has no meaning in an expression.
+    NotAllowed
+        A time-series operator.
     UnbalancedParentheses
         A quote without its partner.
     """
     source, position, end = span.source, span.start, span.end
     tokens: list[Token] = []
     patterns = (
+        (Kind.FACTOR, FACTOR),
         (Kind.NUMBER, NUMBER),
         (Kind.NAME, NAME),
         (Kind.OPERATOR, OPERATOR),
@@ -228,6 +248,8 @@ def expression_tokens(span: Span) -> list[Token]:
             tokens.append(Token(Kind.TEXT, _without_quotes(place.text), place))
             position = after
             continue
+        if lagged := TIME_SERIES.match(source, position, end):
+            raise no_time_series(Span(source, position, lagged.end()))
         for kind, pattern in patterns:
             match = pattern.match(source, position, end)
             if match:

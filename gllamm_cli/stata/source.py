@@ -30,7 +30,8 @@ DELIMIT = re.compile(r"[ \t]*#d(?:elimit)?[ \t]*(;|cr)[ \t]*(?:\n|$)")
 STAR_COMMENT = re.compile(r"(?:[^\n]*[ \t]///[^\n]*\n)*[^\n]*")
 COMMENT_MARK = re.compile(r"/\*|\*/")
 PROMPT = re.compile(r"^\. ?", re.MULTILINE)
-CONTINUED_PROMPT = re.compile(r"[ \t]*\n> ?")
+CONTINUED_PROMPT = re.compile(r"(?:[ \t]///[^\n]*|[ \t]*)\n> ?")
+LOOP_PROMPT = re.compile(r"^(?=[ \d]{3}\.) *(\d+)\.(?: |$)", re.MULTILINE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,8 +72,10 @@ def split_statements(text: str) -> tuple[str, ...]:
 
 
 def without_prompts(text: str) -> str:
-    """Return a log with the prompts ``. `` and ``> `` removed and continued lines joined."""
-    return PROMPT.sub("", CONTINUED_PROMPT.sub(" ", text))
+    """Return a log without the prompts ``. ``, ``> `` and ``  2. ``; continued lines are joined."""
+    text = CONTINUED_PROMPT.sub(" ///\n", text)
+    # In a log every block has its }: indented ever more, its lines close none.
+    return PROMPT.sub("", LOOP_PROMPT.sub(lambda match: " " * int(match[1]), text))
 
 
 def read_statements(text: str, *, semicolons: bool = False) -> Iterator[Statement]:

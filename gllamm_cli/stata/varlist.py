@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from difflib import get_close_matches
 
 from gllamm_cli.errors import InvalidSyntax, NotAllowed, Span, VariableNotFound
-from gllamm_cli.stata.lexer import NAME, joined, part
+from gllamm_cli.stata.lexer import NAME, joined, no_time_series, part
 
 MOST_SUGGESTIONS = 5
 MOST_NEW_NAMES = 32_766
@@ -112,7 +112,7 @@ def _item(span: Span) -> VarlistItem:
             hint="use xi: with i.a, i.a*i.b, i.a*x or i.a|x",
         )
     if TIME_SERIES.fullmatch(text):
-        raise NotAllowed("time-series operators not allowed", span=span)
+        raise no_time_series(span)
     if not re.fullmatch(r"[^\W\d][\w*?~]*|[*?~][\w*?~]*", text):
         raise InvalidSyntax(
             f"{text} is not a varlist", span=span, hint="a name is made of letters, digits and _"

@@ -116,3 +116,87 @@ def test_scores_of_cooks_distances_are_written(folder):
     # At the maximum the scores of the clusters cancel.
     scores = found.drop(columns="id").to_numpy()
     np.testing.assert_allclose(scores.sum(axis=0), 0.0, atol=1e-3 * np.abs(scores).max())
+
+
+def write_prepared(folder, name="data.csv"):
+    table = pd.read_csv(folder / name)
+    table["sex"] = np.where(table.index % 3 == 0, "m", np.where(table.index % 3 == 1, "f", "d"))
+    table.to_csv(folder / "raw.csv", index=False)
+    return table
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        "gen x2 = x^2; gllamm y x x2, i(id) adapt nolog",
+        "xi: gllamm y x i.sex, i(id) adapt nolog",
+        "gllamm y x i.sex, i(id) adapt nolog",
+        "xi i.sex; gllamm y x _Isex_2 _Isex_3, i(id) adapt nolog",
+        "egen m = mean(x), by(id); gen d = x - m; gllamm y d m, i(id) adapt nolog",
+        "replace x = x - 1; gllamm y x, i(id) adapt nolog",
+        "local s 2\ngen x2 = x^`s'\nforeach v in x x2 {\nreplace `v' = `v'/10\n}\n"
+        "gllamm y x x2, i(id) adapt nolog",
+        "encode sex, gen(user); quietly tab user, gen(s); gllamm y s2 s3, i(id) adapt nolog",
+        "set seed 7; gen z = rnormal(); gllamm y z, i(id) adapt nolog",
+        "gllamm y, i(id) nip(3) nolog; gllapred u, u; gen z = -x; gllamm y z, i(id) adapt nolog",
+        "bysort id: gen first = _n == 1; gllamm y first x, i(id) adapt nolog",
+    ],
+)
+def test_variables_made_before_the_fit_are_made_again(folder, command):
+    write_prepared(folder)
+    assert run("fit", "raw.csv", command, "--save", "p.fit", "--quiet").exit_code == 0
+    session = Session(threads=1)
+    session.use("raw.csv")
+    session.run(f"{command}\ngllapred p, mu\nmargins")
+    result = run("predict", "p.fit", "raw.csv", "p, mu", "--out", "p.dta")
+    assert result.exit_code == 0, result.stderr
+    assert "(data prepared as for the fit: " in result.output
+    found = pd.read_stata("p.dta")
+    np.testing.assert_allclose(found["p"], session.data.column("p"), rtol=1e-9)
+    assert run("simulate", "p.fit", "raw.csv", "s", "--seed", "1", "--out", "s.csv").exit_code == 0
+    result = run("estat", "p.fit", "margins", "--data", "raw.csv")
+    assert result.exit_code == 0, result.stderr
+    # The prepared data are taken as they are.
+    if "replace x = x - 1" not in command:
+        found.drop(columns="p").to_csv("prepared.csv", index=False)
+        result = run("predict", "p.fit", "prepared.csv", "p, mu", "--out", "q.dta")
+        assert result.exit_code == 0, result.stderr
+        assert "prepared as for" not in result.output
+
+
+def test_rows_left_out_before_the_fit_are_left_out_again(folder):
+    command = "keep if x > 0; gllamm y x, i(id) adapt nolog"
+    assert run("fit", "data.csv", command, "--save", "p.fit", "--quiet").exit_code == 0
+    rows = int((pd.read_csv("data.csv")["x"] > 0).sum())
+    result = run("estat", "p.fit", "margins", "--data", "data.csv")
+    assert f"Number of obs     = {rows:10,d}" in result.output
+
+
+def test_other_categories_than_those_of_the_fit_are_refused(folder):
+    table = write_prepared(folder)
+    command = "gllamm y x i.sex, i(id) adapt nolog"
+    assert run("fit", "raw.csv", command, "--save", "p.fit", "--quiet").exit_code == 0
+    table["sex"] = np.where(table["sex"] == "d", "x", table["sex"])
+    table.to_csv("new.csv", index=False)
+    result = run("predict", "p.fit", "new.csv", "m, mu", "--out", "p.csv")
+    assert result.exit_code == 1
+    assert "other categories" in result.stderr and "r(111);" in result.stderr
+
+
+def test_preparations_that_cannot_be_repeated_say_what_to_do(folder):
+    pd.DataFrame({"id": range(1, 30), "w": np.arange(29.0) % 4}).to_stata("w.dta")
+    command = "quietly merge m:1 id using w, keep(3); gllamm y x w, i(id) adapt nolog"
+    assert run("fit", "data.csv", command, "--save", "p.fit", "--quiet").exit_code == 0
+    result = run("predict", "p.fit", "data.csv", "m, mu", "--out", "p.csv")
+    assert result.exit_code == 1
+    assert "merge" in result.stderr and "do-file" in result.stderr
+
+
+def test_a_saved_fit_writes_no_files(folder):
+    command = "gen x2 = x; gllamm y x2, i(id) adapt nolog"
+    assert run("fit", "data.csv", command, "--save", "p.fit", "--quiet").exit_code == 0
+    document = json.loads((folder / "p.fit").read_text())
+    document["fit"]["extra"]["preparation"]["statements"] = ["quietly save stolen", "gen x2 = x"]
+    (folder / "p.fit").write_text(json.dumps(document))
+    assert run("predict", "p.fit", "data.csv", "m, mu", "--out", "p.csv").exit_code == 1
+    assert not (folder / "stolen.dta").exists()

@@ -33,6 +33,20 @@ def test_csv(tmp_path):
     assert data.is_text("name") and not data.is_text("flag")
 
 
+CODES = ("NA", "None", "nan", "NaN", "null", "NULL", "N/A", "n/a", ".")
+
+
+def test_codes_of_missing_values_are_text_among_text(tmp_path):
+    path = write(tmp_path / "a.csv", "x,t\n" + "".join(f"1,{code}\n" for code in (*CODES, "", "b")))
+    assert read_dataset(path).text("t").tolist() == [*CODES, "", "b"]
+
+
+def test_codes_of_missing_values_are_missing_among_numbers(tmp_path):
+    rows = "".join(f"{code},1\n" for code in (*CODES, ".b", "", "2.5"))
+    data = read_dataset(write(tmp_path / "a.csv", "x,k\n" + rows))
+    np.testing.assert_array_equal(data.column("x"), [np.nan] * (len(CODES) + 2) + [2.5])
+
+
 @pytest.mark.parametrize(
     ("name", "separator"),
     [("a.tsv", "\t"), ("a.txt", "\t"), ("a.txt", "   "), ("a.csv", ";"), ("a.csv", ", ")],

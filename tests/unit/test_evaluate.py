@@ -14,7 +14,7 @@ from gllamm_cli.errors import (
     VariableNotFound,
 )
 from gllamm_cli.model.spec import Sample
-from gllamm_cli.stata.evaluate import absolute_rows, evaluate, sample_mask
+from gllamm_cli.stata.evaluate import Evaluator, absolute_rows, evaluate, sample_mask
 from gllamm_cli.stata.expression import parse_expression
 
 NAN = np.nan
@@ -93,6 +93,30 @@ def value(source, data):
         ("lnfactorial(4)", [np.log(24)] * 4),
         ("float(.1)==.1", [0] * 4),
         ("poisson(2,1)", [3 * np.exp(-2)] * 4),
+        ("ibeta(3,3,1-invbinomial(5,2,.3))", [0.3] * 4),
+        ("hypergeometric(10,4,3,0)", [1 / 6] * 4),
+        ("hypergeometric(10,4,3,3)", [1] * 4),
+        ("mdy(1,x,2000)", [14610, 14611, NAN, NAN]),
+        ("td(1jan1960) + td(29 feb 2000)", [14669] * 4),
+        ("td(31dec1959)", [-1] * 4),
+        ('date("1/31/2000", "MDY")', [14640] * 4),
+        ('date("31 January 2000", "DMY")', [14640] * 4),
+        ('date("2000-01-31", "YMD")', [14640] * 4),
+        ('date("20000131", "YMD")', [14640] * 4),
+        ('date("31.1.60", "DM19Y")', [30] * 4),
+        ('date("31.1.60", "DMY", 2050)', [30] * 4),
+        ('date("31.1.60", "DMY")', [NAN] * 4),
+        ('date("31.2.2000", "DMY")', [NAN] * 4),
+        ('date(name, "DMY")', [NAN] * 4),
+        ('date("31.1.2000", "DDY")', [NAN] * 4),
+        ("year(14640) + month(14640)/100", [2000.01] * 4),
+        ("day(14640.9)", [31] * 4),
+        ("dow(0)", [5] * 4),
+        ("quarter(td(1jul2001))", [3] * 4),
+        ("ym(1960,x)", [0, 1, NAN, NAN]),
+        ("mofd(td(15mar1961))", [14] * 4),
+        ("dofm(ym(1959,12))", [-31] * 4),
+        ("year(1e300)", [NAN] * 4),
     ],
 )
 def test_numbers(source, expected, data):
@@ -194,3 +218,21 @@ def test_evaluation_does_not_change_the_data(data):
     found = value("x", data)
     found[0] = 99
     assert data.column("x")[0] == 1
+
+
+def test_parts_of_matches(data):
+    evaluator = Evaluator(data)
+
+    def texts(source):
+        return np.broadcast_to(evaluator.value(parse_expression(source)), (4,)).tolist()
+
+    assert texts('regexm(name, "^(.)(o?)")') == [1, 1, 0, 1]
+    assert texts("regexs(1) + regexs(2)") == ["a", "bo", "", "Zo"]
+    assert texts("regexs(0) + regexs(3) + regexs(.)") == ["a", "bo", "", "Zo"]
+    assert np.isnan(texts('regexm(name, "(")')).all()
+    assert texts("regexs(0)") == [""] * 4
+
+
+def test_days_that_are_none(data):
+    with pytest.raises(InvalidSyntax, match="invalid date"):
+        value("td(31feb2000)", data)

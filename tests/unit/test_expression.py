@@ -109,3 +109,34 @@ def test_words_of_the_language_are_no_variables(source):
 
 def test_functions_may_be_called_as_types_are():
     assert constant_value(parse_expression("int(2.7) + float(1)")) == 3
+
+
+@pytest.mark.parametrize(
+    ("source", "hint"),
+    [
+        ("L.y", "= y[_n-1]"),
+        ("x - l2.y", "= y[_n-2]"),
+        ("F.y + 1", "= y[_n+1]"),
+        ("D.gnp", "= gnp - gnp[_n-1]"),
+    ],
+)
+def test_time_series_operators_are_refused_with_another_way(source, hint):
+    with pytest.raises(NotAllowed, match="time-series operators not allowed") as caught:
+        parse_expression(source)
+    assert hint in caught.value.hint and "." in caught.value.span.text
+
+
+@pytest.mark.parametrize("source", ["3.x", "1b.x", "c.x#c.x", "2.x#1.z", "2._at", "1.x#z"])
+def test_indicators_are_coefficients_or_refused(source):
+    node = parse_expression(f"2*{source} - 1", coefficients=True)
+    assert node == parse_expression(f"2*_b[{source}] - 1")
+    with pytest.raises(NotAllowed, match="factor variables not allowed"):
+        parse_expression(f"2*{source} - 1")
+
+
+def test_numbers_with_exponents_are_no_indicators():
+    assert constant_value(parse_expression("2.e2 + 1.d1 + 1.")) == 211
+
+
+def test_indicators_within_an_equation():
+    assert parse_expression("[y]3.x") == parse_expression("_b[y:3.x]")

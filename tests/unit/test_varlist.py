@@ -95,8 +95,9 @@ def test_factor_variables_are_refused_by_name(source):
 
 @pytest.mark.parametrize("source", ["L.x", "D2.x"])
 def test_time_series_operators_are_refused(source):
-    with pytest.raises(NotAllowed, match="time-series"):
+    with pytest.raises(NotAllowed, match="time-series") as caught:
         parse_varlist(whole(source))
+    assert "[_n-1]" in caught.value.hint
 
 
 @pytest.mark.parametrize("source", ["...", "x.y", "3x", "-x", "x1-", "x1--x2", "i.a|i.b"])

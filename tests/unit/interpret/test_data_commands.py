@@ -231,6 +231,25 @@ def test_text_files(folder):
     assert data.names == ("g", "x", "t")
 
 
+def test_parts_of_matches_are_those_of_the_condition():
+    script = (
+        'gen r = "x" + t + "7"\ngen y = regexs(1) if regexm(r, "([ab])7")\ncount if regexm(t, "z")'
+    )
+    assert column(script, "y") == ["b", "a", "", "a", ""]
+    assert column(f"{script}\nkeep in 1/2\ngen z = regexs(1)", "z") == ["", ""]
+    assert printed('if regexm("id12", "([0-9]+)") display regexs(1)') == ["12"]
+
+
+def test_text_files_give_back_what_was_written(folder):
+    texts = ["NA", "None", "a,b", 'say "hi"', " two ", "two\nlines", "nan", ".", ""]
+    numbers = [1 / 3, 0.1 + 0.2, 5e-324, -1e300, 123456789.123456789, NAN, 1, 2, 3.0]
+    frame = pd.DataFrame({"t": texts, "x": numbers, "k": range(9)})
+    data = after("export delimited using b.csv\nimport delimited b.csv, clear", frame)
+    assert data.text("t").tolist() == texts
+    assert data.column("k").tolist() == list(range(9))
+    np.testing.assert_array_equal(data.column("x"), numbers)
+
+
 @pytest.mark.parametrize(
     ("script", "rc"),
     [

@@ -8,6 +8,7 @@ from scripts import failure, printed, run_do
 
 from gllamm_cli.errors import UnknownCommand
 from gllamm_cli.interpret.table import COMMANDS, find_command
+from gllamm_cli.stata.source import without_prompts
 
 FRAME = pd.DataFrame({"g": [1.0, 1, 2, 2, 2], "x": [5.0, 3, 4, 1, 2]})
 
@@ -188,6 +189,31 @@ def test_loops_have_a_limit():
 def test_lenient_blocks_end_by_indentation():
     script = "foreach x in a b {\n   forvalues i=1/2 {\n     display \"`x'`i'\"\ndisplay 9"
     assert printed(script, lenient=True) == ["a1", "a2", "b1", "b2", "9"]
+
+
+@pytest.mark.parametrize(
+    ("log", "lines"),
+    [
+        (". display 1 ///\n>    + 2", ["3"]),
+        (". display 1 /// one\n>    + 2 ///\n> + 3\n. display 4", ["6", "4"]),
+        (". display 1\n> + 2", ["3"]),
+        (". display 1 /*\n> */ + 2", ["3"]),
+        (". * a comment ///\n> display 1\n. display 2", ["2"]),
+        (". forvalues i=1/2 {\n  2.     display `i'\n  3. }\n. display 9", ["1", "2", "9"]),
+        (". forvalues i=1/2 {\n  2. display `i'\n  3. }", ["1", "2"]),
+        (
+            ". forvalues i=1/2 {\n  2. foreach x in a b {\n  3. display \"`x'`i'\"\n"
+            "  4. }\n  5. display ///\n>  `i'\n  6. }\n\n. display 9",
+            ["a1", "b1", "1", "a2", "b2", "2", "9"],
+        ),
+    ],
+)
+def test_prompts_of_a_pasted_log_are_skipped(log, lines):
+    assert printed(without_prompts(log), lenient=True) == lines
+
+
+def test_lines_of_a_pasted_log_keep_their_numbers():
+    assert without_prompts(". a ///\n> b\n. c") == "a ///\nb\nc"
 
 
 def test_nested_scripts_have_their_own_locals(tmp_path, monkeypatch):

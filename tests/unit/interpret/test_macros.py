@@ -1,5 +1,9 @@
 """Macros expand as Stata expands them."""
 
+import os
+import time
+
+import pandas as pd
 import pytest
 from scripts import failure, printed, run_do
 
@@ -79,3 +83,36 @@ display "`t'" == "`s'"
     assert "0" in lines
     assert session.dataset.names == ()
     assert not session.scalars
+
+
+@pytest.mark.parametrize(
+    ("script", "lines"),
+    [
+        ("quietly summarize x\ndisplay `r(mean)' + 1", ["3.25"]),
+        ("quietly summarize x\ndisplay \"`r(N)' `r(mean)'\"", ["4 2.25"]),
+        ("quietly regress x z\ndisplay \"`e(depvar)' `e(cmd)' `e(N)'\"", ["x regress 4"]),
+        ("display \"`c(N)' `c(k)' `c(pi)'\"", ["4 2 3.141592653589793"]),
+        ("local r mean\nquietly summarize x\ndisplay \"`r(`r')'\"", ["2.25"]),
+        ("display \"[`r(nothing)'`e(nothing)'`s(x)'`c(nothing)']\"", ["[]"]),
+        ("quietly levelsof x\nforeach l in `r(levels)' {\ndisplay `l'\n}", ["1", "2", "4"]),
+    ],
+)
+def test_stored_results_expand_in_macro_quotes(script, lines):
+    frame = pd.DataFrame({"x": [1.0, 2.0, 2.0, 4.0], "z": [1.0, 0.0, 2.0, 1.0]})
+    assert printed(script, frame=frame) == lines
+
+
+def test_the_folder_and_the_day_are_known_to_macros():
+    day, folder = printed('display "`c(current_date)\'"\ndisplay "`c(pwd)\'"')
+    assert day == time.strftime("%d %b %Y")
+    assert folder == os.getcwd()
+
+
+def test_results_of_gllamm_expand_in_macro_quotes():
+    frame = pd.DataFrame({"y": [1.0, 3.0, 2.0, 5.0, 4.0, 4.5], "g": [1, 1, 2, 2, 3, 3]})
+    script = """
+quietly gllamm y, i(g) nip(4)
+display reldif(`e(ll)', e(ll)) < 1e-14
+display "`e(k)'"
+"""
+    assert printed(script, frame=frame) == ["1", "3"]

@@ -28,7 +28,7 @@ def test_predictions_after_mixed_include_the_random_effects():
     x, f, r, u, s, y, cses = columns(session, "x", "f", "r", "u1", "s", "math", "cses")
     found = session.results
     np.testing.assert_allclose(x, found.b[0] * cses + found.b[1], rtol=1e-10)
-    school = session.dataset.frame["school"]
+    school = session.dataset.frame["school"].reset_index(drop=True)
     rho = found.scalars["rho"]
     mean = pd.Series(y - x).groupby(school).transform("mean").to_numpy()
     n = school.groupby(school).transform("size").to_numpy()

@@ -194,3 +194,8 @@ def test_odds_ratios_beyond_the_largest_number_are_shown_as_missing():
     row = Row(name="x", estimate=800.0, std_err=1.0)
     line = coefficient_line(row, level=95.0, df=None, exponentiate=True)
     assert line.split()[2] == "."
+
+
+def test_lags_are_refused_with_another_way():
+    error = failure("sysuse auto, clear\nregress price L.mpg")
+    assert error.rc == 101 and "mpg[_n-1]" in error.hint

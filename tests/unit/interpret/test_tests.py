@@ -120,3 +120,26 @@ def test_interval_of_a_mean_difference_has_the_level_asked_for():
     mean, error, _, low, high = (float(word) for word in line.split()[3:])
     reach = stats.t.ppf(0.95, 73) * error
     assert [low, high] == pytest.approx([mean - reach, mean + reach], rel=1e-5)
+
+
+FACTORS = "sysuse auto, clear\nquietly regress price i.rep78 c.mpg#c.mpg\n"
+
+
+@pytest.mark.parametrize(
+    ("typed", "long"),
+    [
+        ("lincom 3.rep78 - 2.rep78", "lincom _b[3.rep78] - _b[2.rep78]"),
+        ("lincom 2*c.mpg#c.mpg + 5.rep78/3", "lincom 2*_b[c.mpg#c.mpg] + _b[5.rep78]/3"),
+        ("test 3.rep78 = 2.rep78", "test _b[3.rep78] = _b[2.rep78]"),
+        ("test 3.rep78 4.rep78", "test _b[3.rep78] _b[4.rep78]"),
+        ("test (3.rep78 = 0) (4.rep78 = 1)", "test (_b[3.rep78] = 0) (_b[4.rep78] = 1)"),
+        ("nlcom (d: 3.rep78/2.rep78)", "nlcom (d: _b[3.rep78]/_b[2.rep78])"),
+    ],
+)
+def test_coefficients_of_factors_are_named_as_in_the_table(typed, long):
+    session, lines, error = run_do(FACTORS + typed)
+    assert error is None, error.render()
+    other, expected, error = run_do(FACTORS + long)
+    assert error is None, error.render()
+    assert session.returned == other.returned
+    assert lines == expected or typed.startswith("nlcom")

@@ -26,6 +26,9 @@ if TYPE_CHECKING:
     import pandas as pd
 
 
+ROWS_OF_A_TABLE = 1 << 32
+"""Numbers kept for the rows of one table, those added later included."""
+
 DEFAULT_FORMATS = {
     "byte": "%8.0g",
     "int": "%8.0g",
@@ -82,14 +85,19 @@ class Dataset:
 
     @property
     def frame(self) -> pd.DataFrame:
-        """A copy as a pandas table, its index the numbers of the rows."""
+        """A copy as a pandas table, its index the numbers of the rows in their table."""
         import pandas as pd
 
+        index = pd.Index(self.row_ids % ROWS_OF_A_TABLE)
         columns = {
-            name: pd.Series(values, self.row_ids, values.dtype)
-            for name, values in self.columns.items()
+            name: pd.Series(values, index, values.dtype) for name, values in self.columns.items()
         }
-        return pd.DataFrame(columns, self.row_ids)
+        return pd.DataFrame(columns, index)
+
+    def of_table(self, number: int) -> Dataset:
+        """Return the data with row numbers that tables of other numbers do not have."""
+        first = number * ROWS_OF_A_TABLE
+        return replace(self, row_ids=first + np.arange(self.n_rows, dtype=np.int64))
 
     def labels_of(self, name: str) -> Mapping[float | str, str]:
         """Value labels of a variable; empty if it has none."""

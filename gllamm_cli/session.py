@@ -54,9 +54,6 @@ if TYPE_CHECKING:
 
 XI_WORD = re.compile(r"(?<![\w.])[iI]\.\w+(?:[*|](?:[iI]\.)?\w+)?")
 
-ROWS_OF_A_TABLE = 1 << 32
-"""Numbers kept for the rows of one data set, those added later included."""
-
 SEED = 123456789
 """Stata's own seed at start, so that a session gives the same draws each time."""
 
@@ -205,9 +202,8 @@ class Session:
         Data that are put aside and brought back thus stay in the samples of their
         estimates, and other data never get into them.
         """
-        first = self._n_tables * ROWS_OF_A_TABLE
         self._n_tables += 1
-        return replace(dataset, row_ids=first + np.arange(dataset.n_rows, dtype=np.int64))
+        return dataset.of_table(self._n_tables - 1)
 
     def run(self, text: str) -> list[Outcome]:
         """Carry out statements separated by newlines or semicolons.

@@ -2,7 +2,7 @@
 
 import pandas as pd
 import pytest
-from scripts import printed
+from scripts import printed, run_do
 
 FRAME = pd.DataFrame({"g": [1.0, 1, 2, 2, 3, 3], "x": [5.0, 3, 4, 1, 2, 9], "z": range(6)})
 FITTED = "quietly regress x z if g < 3\n"
@@ -70,3 +70,9 @@ quietly gllapred p, mu
 count if p < .
 """
     assert printed(script, frame=FRAME)[-1] == "  4"
+
+
+def test_tables_for_pandas_are_numbered_from_zero():
+    """Whatever else the session has had in memory before."""
+    session, _, _ = run_do("use a, clear\ncollapse x, by(g)\nuse a, clear\nkeep in 2/4")
+    assert session.data.frame.index.tolist() == [1, 2, 3]

@@ -11,11 +11,7 @@ from numpy.typing import NDArray
 
 from gllamm_cli.errors import VariableNotFound
 from gllamm_cli.fit.fit import Fit
-from gllamm_cli.fit.masses import level_masses
-from gllamm_cli.fit.natural import cholesky_factor
-from gllamm_cli.model.constraints import build_reduction
-from gllamm_cli.model.quadrature import gauss_hermite
-from gllamm_cli.model.spec import IntegrationRule
+from gllamm_cli.fit.stored_results import stored_macros, stored_matrices, stored_scalars
 from gllamm_cli.stata.named_matrix import NamedMatrix, Names
 
 if TYPE_CHECKING:
@@ -86,18 +82,9 @@ class Estimates:
             n=n,
             rank=fit.n_free,
             sample=sample,
-            scalars={
-                "k": float(fit.n_free),
-                "converged": float(fit.converged),
-                "const": float(fit.spec.constant),
-                "tplv": float(len(fit.n_units)),
-                "tprf": float(len(fit.spec.latent) + 1),
-            },
-            macros={
-                "clus": " ".join(level.unit for level in fit.spec.levels),
-                "predict": "gllapred",
-            },
-            matrices=_matrices(fit),
+            scalars=stored_scalars(fit),
+            macros=stored_macros(fit),
+            matrices=stored_matrices(fit),
             fit=fit,
         )
 
@@ -164,42 +151,3 @@ class Estimates:
         if standard_error:
             return float(np.sqrt(max(self.V[place, place], 0.0)))
         return float(self.b[place])
-
-
-def _matrices(fit: Fit) -> dict[str, NamedMatrix]:
-    """Matrices of ``e()`` that do-files use after gllamm, besides b and V.
-
-    ``nip``, ``nrf`` and ``chol``; ``zlc`` and ``zps`` by effect, from 2 on: locations and
-    log probabilities of classes or of quadrature points; under constraints ``T`` and ``a``
-    of b = T s + a.
-    """
-    found: dict[str, FloatArray] = {}
-    effects = fit.spec.latent
-    if effects:
-        found["nip"] = np.array([[float(effect.points) for effect in effects]])
-        found["nrf"] = np.array([[1.0, *(float(len(level.latent)) for level in fit.spec.levels)]])
-    factor = np.zeros((len(effects), len(effects)))
-    begin = 0
-    for level in fit.spec.levels:
-        end = begin + len(level.latent)
-        if fit.spec.rule.discrete:
-            masses = level_masses(fit, level)
-            for effect, locations in zip(level.latent, masses.locations, strict=True):
-                found[f"zlc{effect.number + 1}"] = locations.reshape(1, -1)
-            with np.errstate(divide="ignore"):
-                found[f"zps{level.number}"] = np.log(masses.probabilities).reshape(1, -1)
-        else:
-            factor[begin:end, begin:end] = cholesky_factor(fit, level)[0]
-        begin = end
-    if effects and not fit.spec.rule.discrete:
-        found["chol"] = factor
-        if fit.spec.rule is IntegrationRule.GAUSS_HERMITE:
-            for effect in effects:
-                nodes, log_weights = gauss_hermite(effect.points)
-                found[f"zlc{effect.number + 1}"] = np.array([nodes])
-                found[f"zps{effect.number + 1}"] = np.array([log_weights])
-    if fit.spec.constraints:
-        reduction = build_reduction(fit.spec.constraints, fit.names)
-        found["T"] = reduction.T
-        found["a"] = reduction.full(np.zeros(reduction.n_free)).reshape(1, -1)
-    return {name: NamedMatrix.unnamed(values) for name, values in found.items()}

@@ -71,3 +71,43 @@ def test_number_of_observations_under_sampling_weights():
         assert error is None
         assert session.results.n == (74 if "rep78" not in command else 69)
         assert any("Number of obs" in line and f"{session.results.n:g}" in line for line in lines)
+
+
+def test_what_was_estimated_can_be_asked_for():
+    script = f"""{SCHOOLS}
+quietly gllamm math ses, i(school) nrf(2) eqs(c s) nip(5 7) adapt robust
+display "`e(title)' `e(famil)' `e(link)' `e(clus)' `e(predict)' `e(lev1)' `e(adapt)' `e(cor)'"
+display e(cn) > 1
+display "`e(tplv)' `e(tprf)' `e(tpi)' `e(tpff)' `e(k)' `e(depvar)'"
+matrix list e(nu)
+matrix nip = e(nip)
+matrix nrfc = e(nrfc)
+matrix nffc = e(nffc)
+matrix nbrf = e(nbrf)
+matrix d = e(Vr) - e(V)
+matrix s = e(Vs)
+matrix z = e(zlc7)
+"""
+    session, lines, error = run_do(script)
+    assert error is None, error.render()
+    assert lines[:3] == ["gllamm model gauss ident school gllapred 1 1 1", "1", "2 3 3 1 6 math"]
+    values = {name: matrix.values.tolist() for name, matrix in session.matrices.items()}
+    assert values["nip"][0] == [1, 5, 7]
+    assert values["nrfc"] == [[1, 3], [1, 3]]
+    assert values["nffc"] == [[2]]
+    assert values["nbrf"] == [[1, 1, 1]]
+    assert not np.any(values["d"])
+    np.testing.assert_array_equal(values["s"], session.fit.model_covariance)
+    assert len(values["z"][0]) == 7
+
+
+def test_thresholds_are_predictors_of_their_own():
+    script = f"""{SCHOOLS}gen grade = 1 + (math > 8) + (math > 16)
+quietly gllamm grade ses, i(school) link(ologit) nip(4)
+matrix n = e(nffc)
+display "`e(link)' `e(linko)' `e(nolog)' `e(lev1)' `e(tpff)' `e(adapt)'"
+"""
+    session, lines, error = run_do(script)
+    assert error is None, error.render()
+    assert lines[0] == "ologit ologit 1 0 3 0"
+    assert session.matrices["n"].values.tolist() == [[1, 2, 3]]

@@ -138,8 +138,8 @@ def default_start(
     """``fixed`` for what does not concern latent variables, then the constants gllamm starts from.
 
     Loadings of effect m start at 1.1 + (-1)^m (m - 1)/5; locations of classes
-    at -1, 1, -2, 2, ... With ``sizes`` (M,) of ``effect_sizes`` standard deviations start
-    within reach of what gllamm's constant means for variables of usual units.
+    at -1, 1, -2, 2, ... With ``sizes`` (M,) of ``effect_sizes`` standard deviations and
+    locations start where gllamm's constants would be in usual units of measurement.
     """
     values = np.zeros(parameters.n)
     values[: len(fixed)] = fixed
@@ -149,15 +149,20 @@ def default_start(
             values[k] = 1.1 + (-1.0) ** m * (m - 1) / 5.0
         elif name.block == "location":
             number = name.effects[1]
-            values[k] = (number + 1) // 2 * (-1.0) ** number
+            values[k] = (number + 1) // 2 * (-1.0) ** number / _unusual(sizes, name.effects[0])
         elif name.block == "odds":
             values[k] = INITIAL_ODDS if name.name == CONSTANT else 0.0
+        elif name.block == "diagonal":
+            values[k] = INITIAL[name.block] / _unusual(sizes, name.effects[0])
         else:
             values[k] = INITIAL[name.block]
-            if name.block == "diagonal" and sizes is not None:
-                size = sizes[name.effects[0] - 1]
-                values[k] /= size if not 1.0 / USUAL_SIZE < size < USUAL_SIZE else 1.0
     return values
+
+
+def _unusual(sizes: FloatArray | None, effect: int) -> float:
+    """Size of an effect if gllamm's start is too far from it, else 1."""
+    size = 1.0 if sizes is None else float(sizes[effect - 1])
+    return size if not 1.0 / USUAL_SIZE < size < USUAL_SIZE else 1.0
 
 
 def start_from(

@@ -158,6 +158,47 @@ def test_reshape_long_and_back():
     np.testing.assert_array_equal(back.frame.to_numpy(), WIDE.sort_values("id").to_numpy())
 
 
+def test_reshape_without_arguments_goes_back():
+    there = "reshape long y, i(id) j(time)\nreshape wide"
+    data = after(f"{there}\norder id y1 y2 z", WIDE)
+    for name in WIDE:
+        np.testing.assert_array_equal(data.column(name), WIDE.sort_values("id")[name])
+    again = after(f"{there}\nreshape long", WIDE)
+    long = after("reshape long y, i(id) j(time)", WIDE)
+    assert set(again.names) == set(long.names)
+    for name in long.names:
+        np.testing.assert_array_equal(again.column(name), long.column(name))
+    inner = "rename (y1 y2) (y1b y2b)\nreshape long y@b, i(id) j(time)\nreshape wide"
+    assert set(after(inner, WIDE).names) == {"id", "z", "y1b", "y2b"}
+    assert failure("reshape wide", frame=WIDE).rc == 198
+    assert failure(f"{there}\nreshape wide", frame=WIDE).rc == 198
+
+
+@pytest.mark.parametrize(
+    ("statistic", "values"),
+    [
+        ("first", ["a", "b"]),
+        ("last", ["a", "c"]),
+        ("firstnm", ["a", "b"]),
+        ("lastnm", ["a", "c"]),
+        ("count", [2, 2]),
+    ],
+)
+def test_collapse_of_text(statistic, values):
+    data = after(f"collapse ({statistic}) t, by(g)")
+    found = data.text("t") if data.is_text("t") else data.column("t")
+    assert found.tolist() == values
+
+
+def test_collapse_to_values_that_are_not_missing():
+    data = after("sort g x\ncollapse (firstnm) a=x (lastnm) b=x (last) c=x (firstnm) t, by(g)")
+    np.testing.assert_array_equal(data.column("a"), [1, 2])
+    np.testing.assert_array_equal(data.column("b"), [1, 5])
+    np.testing.assert_array_equal(data.column("c"), [NAN, 5])
+    data = after("keep if x == .\ncollapse (firstnm) x (first) t")
+    assert np.isnan(data.column("x")).tolist() == [True]
+
+
 def test_reshape_reports_as_stata_does():
     lines = printed("reshape long y, i(id) j(time)", frame=WIDE)
     assert lines == [

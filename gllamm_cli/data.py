@@ -38,6 +38,27 @@ DEFAULT_FORMATS = {
 }
 
 
+@dataclass(frozen=True, slots=True)
+class Reshaped:
+    """What ``reshape`` needs to go back.
+
+    Attributes
+    ----------
+    stubs
+        Names of the variables in long form.
+    identifiers, index
+        ``i()`` and ``j()``.
+    values
+        Values of j in the names of wide form; ``text`` says whether j holds text.
+    """
+
+    stubs: tuple[str, ...]
+    identifiers: tuple[str, ...]
+    index: str
+    values: tuple[str, ...]
+    text: bool
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Dataset:
     """A table in data order.
@@ -61,6 +82,8 @@ class Dataset:
         Of the data as a whole.
     renamed
         Pairs of the name in the file and the legal name it was given.
+    reshaped
+        How the last ``reshape`` was specified.
     """
 
     columns: Mapping[str, Values]
@@ -72,6 +95,7 @@ class Dataset:
     formats: Mapping[str, str] = field(default_factory=dict)
     label: str = ""
     renamed: tuple[tuple[str, str], ...] = ()
+    reshaped: Reshaped | None = None
 
     @property
     def names(self) -> tuple[str, ...]:

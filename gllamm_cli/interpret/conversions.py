@@ -8,7 +8,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from gllamm_cli.errors import InvalidSyntax
-from gllamm_cli.interpret.run import Mask, Run, plural
+from gllamm_cli.interpret.run import Mask, Parsed, Run, plural
 from gllamm_cli.interpret.variables import differs, grown_type, replaced
 from gllamm_cli.stata.format import format_stata
 from gllamm_cli.stata.functions import FloatArray, TextArray, missing_codes, missing_value
@@ -169,14 +169,14 @@ def destring(run: Run) -> None:
     targets = parsed.words("generate") or names
     for name, target in zip(names, targets, strict=True):
         if not run.is_text(name):
-            run.print(f"{name} already numeric; no replace")
+            run.print(f"{name} already numeric; no {_wanted(parsed)}")
             continue
         texts = run.data.text(name)
         for character in parsed.text("ignore"):
             texts = np.array([text.replace(character, "") for text in texts], dtype=object)
         values, bad = _numbers(texts)
         if bad and not parsed.has("force"):
-            run.print(f"{name}: contains nonnumeric characters; no replace")
+            run.print(f"{name}: contains nonnumeric characters; no {_wanted(parsed)}")
             continue
         kind = grown_type("byte", values)
         kind = "double" if kind == "float" else kind
@@ -185,6 +185,10 @@ def destring(run: Run) -> None:
             f"{name}: all characters numeric; "
             f"{'replaced as' if target == name else f'{target} generated as'} {kind}"
         )
+
+
+def _wanted(parsed: Parsed) -> str:
+    return "replace" if parsed.has("replace") else "generate"
 
 
 def _numbers(texts: TextArray) -> tuple[FloatArray, int]:
@@ -210,7 +214,7 @@ def tostring(run: Run) -> None:
     specification = parsed.text("format")
     for name, target in zip(names, parsed.words("generate") or names, strict=True):
         if run.is_text(name):
-            run.print(f"{name} already string; no replace")
+            run.print(f"{name} already string; no {_wanted(parsed)}")
             continue
         texts = np.array([_plain(x, specification) for x in run.data.column(name)], dtype=object)
         run.data = run.data.with_column(target, texts)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -11,6 +12,7 @@ from numpy.typing import NDArray
 
 from gllamm_cli.data import Dataset
 from gllamm_cli.errors import InvalidSyntax, TypeMismatch, UnknownFunction
+from gllamm_cli.interpret.group_functions import BY_GROUP, PER_ROW, VARIANTS
 from gllamm_cli.interpret.run import Mask, Parsed, Run
 from gllamm_cli.interpret.statistics import percentile
 from gllamm_cli.stata.definitions import STORAGE_TYPES
@@ -20,7 +22,28 @@ from gllamm_cli.stata.generate import stored
 from gllamm_cli.stata.lexer import part, stripped, whole
 from gllamm_cli.stata.varlist import suggestion
 
-OPTIONS = "BY(v) Label Missing P(n) Values(n) AT(n) Group(n) ICodes Punct(t) AUTotype"
+OPTIONS = (
+    "BY(v) Label Missing P(n) Values(n) AT(n) Group(n) ICodes Punct(t) From(n) To(n) Block(n) "
+    "FIeld TRack Unique MINMode MAXMode MEan(n) STd(n)"
+)
+OWN_OPTIONS = {
+    "anycount": ("values",),
+    "anymatch": ("values",),
+    "concat": ("punct",),
+    "cut": ("at", "group", "icodes"),
+    "group": ("label", "missing"),
+    "mode": ("minmode", "maxmode"),
+    "pctile": ("p",),
+    "rank": ("field", "track", "unique"),
+    "rowtotal": ("missing",),
+    "rsum": ("missing",),
+    "seq": ("from", "to", "block"),
+    "std": ("mean", "std"),
+    "sum": ("missing",),
+    "tag": ("missing",),
+    "total": ("missing",),
+}
+"""Options of the functions besides ``by()``."""
 CALL = re.compile(r"(?:(\w+)\s+)?([^\W\d]\w*)\s*=\s*([^\W\d]\w*)\s*\((.*)\)\s*", re.DOTALL)
 
 
@@ -35,6 +58,7 @@ def egen(run: Run) -> None:
     if kind and kind not in STORAGE_TYPES:
         raise InvalidSyntax(f"{kind} is no storage type", span=body)
     run.new_name(name)
+    _check_options(parsed, function)
     argument = stripped(part(body, body.start + match.start(4), body.start + match.end(4)))
     selected = run.rows(parsed)
     groups = _groups(run, parsed)
@@ -47,6 +71,8 @@ def egen(run: Run) -> None:
         names = run.variables(argument)
         columns = np.column_stack([run.data.column(variable) for variable in names])
         numbers = np.where(selected, ACROSS[function](columns), np.nan)
+        if parsed.has("missing"):
+            numbers = np.where(np.isnan(columns).all(axis=1), np.nan, numbers)
     elif function in SPECIAL:
         numbers = SPECIAL[function](run, parsed, argument.text, selected, groups)
     else:
@@ -66,6 +92,18 @@ def egen(run: Run) -> None:
         _label_groups(run, name, argument.text)
     if lost:
         run.print(f"({lost:,} missing value{'' if lost == 1 else 's'} generated)")
+
+
+def _check_options(parsed: Parsed, function: str) -> None:
+    for name, option in parsed.options.items():
+        if name != "by" and name not in OWN_OPTIONS.get(function, ()):
+            raise InvalidSyntax(f"option {name} not allowed with {function}()", span=option.span)
+    variants = [name for name in parsed.options if (function, name) in VARIANTS]
+    if len(variants) > 1:
+        raise InvalidSyntax(
+            f"options {' and '.join(variants)} exclude each other",
+            span=parsed.options[variants[1]].span,
+        )
 
 
 def _groups(run: Run, parsed: Parsed) -> NDArray[np.int64]:
@@ -106,129 +144,16 @@ def _by_group(
             raise TypeMismatch("type mismatch", span=run.span)
         values = np.where(used, 1.0, np.nan)
     reach = parsed.number("p", 50.0)
-    result = BY_GROUP[function](values, groups, used, n_groups, reach)
+    compute = BY_GROUP[function]
+    for option in parsed.options:
+        compute = VARIANTS.get((function, option), compute)
+    result = compute(values, groups, used, n_groups, reach)
+    if function == "std":
+        result = parsed.number("mean", 0.0) + parsed.number("std", 1.0) * result
+    if parsed.has("missing"):
+        known = BY_GROUP["count"](values, groups, used, n_groups, reach)
+        result = np.where(known > 0, result, np.nan)
     return np.where(used if function in PER_ROW else selected, result, np.nan)
-
-
-def _spread(per_group: FloatArray, groups: NDArray[np.int64]) -> FloatArray:
-    return per_group[groups] if len(per_group) else np.zeros(len(groups))
-
-
-def _sums(x: FloatArray, groups: NDArray[np.int64], used: Mask, n: int) -> FloatArray:
-    return np.bincount(groups[used], weights=x[used], minlength=n).astype(np.float64)
-
-
-def _counts(groups: NDArray[np.int64], used: Mask, n: int) -> FloatArray:
-    return np.bincount(groups[used], minlength=n).astype(np.float64)
-
-
-def _total(x: FloatArray, g: NDArray[np.int64], used: Mask, n: int, p: float) -> FloatArray:
-    return _spread(_sums(x, g, used, n), g)
-
-
-def _count(x: FloatArray, g: NDArray[np.int64], used: Mask, n: int, p: float) -> FloatArray:
-    return _spread(_counts(g, used, n), g)
-
-
-def _mean(x: FloatArray, g: NDArray[np.int64], used: Mask, n: int, p: float) -> FloatArray:
-    with np.errstate(all="ignore"):
-        return _spread(_sums(x, g, used, n) / _counts(g, used, n), g)
-
-
-def _deviation(x: FloatArray, g: NDArray[np.int64], used: Mask, n: int, p: float) -> FloatArray:
-    centred = np.where(used, x - _mean(x, g, used, n, p), 0.0)
-    with np.errstate(all="ignore"):
-        squares = _sums(centred * centred, g, used, n)
-        counts = _counts(g, used, n)
-        return _spread(np.sqrt(np.where(counts > 1, squares / (counts - 1), np.nan)), g)
-
-
-def _extreme(function: np.ufunc, start: float) -> Callable[..., FloatArray]:
-    def apply(x: FloatArray, g: NDArray[np.int64], used: Mask, n: int, p: float) -> FloatArray:
-        best = np.full(n, start)
-        function.at(best, g[used], x[used])
-        return _spread(np.where(np.isinf(best), np.nan, best), g)
-
-    return apply
-
-
-def _standardised(x: FloatArray, g: NDArray[np.int64], used: Mask, n: int, p: float) -> FloatArray:
-    with np.errstate(all="ignore"):
-        return (x - _mean(x, g, used, n, p)) / _deviation(x, g, used, n, p)
-
-
-def _pieces(
-    x: FloatArray, g: NDArray[np.int64], used: Mask, n: int, function: Callable[[FloatArray], float]
-) -> FloatArray:
-    """A function of the sorted values of each group."""
-    rows = np.flatnonzero(used)
-    order = rows[np.lexsort((x[rows], g[rows]))]
-    starts = np.searchsorted(g[order], np.arange(n + 1))
-    result = np.full(n, np.nan)
-    for k in range(n):
-        if starts[k + 1] > starts[k]:
-            result[k] = function(x[order[starts[k] : starts[k + 1]]])
-    return _spread(result, g)
-
-
-def _percentile(x: FloatArray, g: NDArray[np.int64], used: Mask, n: int, p: float) -> FloatArray:
-    return _pieces(x, g, used, n, lambda values: percentile(values, p))
-
-
-def _median(x: FloatArray, g: NDArray[np.int64], used: Mask, n: int, p: float) -> FloatArray:
-    return _percentile(x, g, used, n, 50.0)
-
-
-def _iqr(x: FloatArray, g: NDArray[np.int64], used: Mask, n: int, p: float) -> FloatArray:
-    return _percentile(x, g, used, n, 75.0) - _percentile(x, g, used, n, 25.0)
-
-
-def _mode(x: FloatArray, g: NDArray[np.int64], used: Mask, n: int, p: float) -> FloatArray:
-    def most(values: FloatArray) -> float:
-        found, counts = np.unique(values, return_counts=True)
-        best = found[counts == counts.max()]
-        return float(best[0]) if len(best) == 1 else float("nan")
-
-    return _pieces(x, g, used, n, most)
-
-
-def _rank(x: FloatArray, g: NDArray[np.int64], used: Mask, n: int, p: float) -> FloatArray:
-    import pandas as pd
-
-    ranks = pd.Series(np.where(used, x, np.nan)).groupby(g).rank(method="average")
-    return np.asarray(ranks.to_numpy(), dtype=np.float64)
-
-
-def _moment(power: int) -> Callable[..., FloatArray]:
-    def apply(x: FloatArray, g: NDArray[np.int64], used: Mask, n: int, p: float) -> FloatArray:
-        centred = np.where(used, x - _mean(x, g, used, n, p), 0.0)
-        with np.errstate(all="ignore"):
-            counts = _counts(g, used, n)
-            second = _sums(centred**2, g, used, n) / counts
-            return _spread(_sums(centred**power, g, used, n) / counts / second ** (power / 2), g)
-
-    return apply
-
-
-BY_GROUP: dict[str, Callable[..., FloatArray]] = {
-    "count": _count,
-    "iqr": _iqr,
-    "kurt": _moment(4),
-    "max": _extreme(np.maximum, -np.inf),
-    "mean": _mean,
-    "median": _median,
-    "min": _extreme(np.minimum, np.inf),
-    "mode": _mode,
-    "pctile": _percentile,
-    "rank": _rank,
-    "sd": _deviation,
-    "skew": _moment(3),
-    "std": _standardised,
-    "sum": _total,
-    "total": _total,
-}
-PER_ROW = ("rank", "std")
-"""Functions that are missing where their argument is."""
 
 
 def _row_sd(x: FloatArray) -> FloatArray:
@@ -300,11 +225,19 @@ def _tag(
 def _sequence(
     run: Run, parsed: Parsed, text: str, selected: Mask, groups: NDArray[np.int64]
 ) -> FloatArray:
+    """Numbers from ``from()`` to ``to()``, each ``block()`` times, again and again."""
     result = np.full(run.data.n_rows, np.nan)
     rows = np.flatnonzero(selected)
     order = rows[np.argsort(groups[rows], kind="stable")]
-    first = np.searchsorted(groups[order], groups[order])
-    result[order] = np.arange(len(order)) - first + 1.0
+    place = np.arange(len(order)) - np.searchsorted(groups[order], groups[order])
+    first, block = parsed.number("from", 1.0), parsed.number("block", 1.0)
+    last = parsed.number("to", math.inf)
+    if not (block >= 1.0 and first == np.trunc(first) and block == np.trunc(block)):
+        raise InvalidSyntax("from(), to() and block() take whole numbers", span=run.span)
+    step = np.floor(place / block)
+    if math.isfinite(last):
+        step = np.fmod(step, abs(last - first) + 1.0)
+    result[order] = first - step if last < first else first + step
     return result
 
 

@@ -51,7 +51,9 @@ class _Grid:
         self, run: Run, names: Sequence[str], rows: Rows, longest: int, *, labels: bool
     ) -> None:
         data = run.data
-        self.rows = rows
+        # Under by, rows are numbered within their group.
+        before = np.arange(data.n_rows) if run.within is None else np.cumsum(run.within) - 1
+        self.numbers = (before[rows] + 1).tolist()
         self.heads = [abbreviate(name, longest) for name in names]
         self.cells = [_cells(run, name, rows, labels=labels) for name in names]
         self.widths = [
@@ -59,7 +61,7 @@ class _Grid:
             for head, column in zip(self.heads, self.cells, strict=True)
         ]
         self.left = [data.is_text(name) and data.format(name).startswith("%-") for name in names]
-        self.margin = len(str(int(rows[-1]) + 1)) + MARGIN
+        self.margin = len(str(self.numbers[-1])) + MARGIN
 
     def width(self, *, numbers: bool) -> int:
         """Width of a box."""
@@ -79,8 +81,8 @@ class _Grid:
         """Lines without a box."""
         pad = " " * (self.margin + 3 if numbers else 4)
         lines = [f"{pad}{self._row(self.heads)}".rstrip()] if header else []
-        for k, position in enumerate(self.rows):
-            label = f"{int(position) + 1:>{self.margin}d}.  " if numbers else pad
+        for k, number in enumerate(self.numbers):
+            label = f"{number:>{self.margin}d}.  " if numbers else pad
             lines.append(f"{label}{self._of(k)}".rstrip())
         return lines
 
@@ -91,18 +93,18 @@ class _Grid:
         lines = [f"{indent}+{'-' * inner}+"]
         if header:
             lines += [f"{indent}| {self._row(self.heads)} |", f"{indent}|{'-' * inner}|"]
-        for k, position in enumerate(self.rows):
+        for k, number in enumerate(self.numbers):
             if k in breaks:
                 lines.append(f"{indent}|{'-' * inner}|")
-            label = f"{int(position) + 1:>{self.margin}d}. " if numbers else "  "
+            label = f"{number:>{self.margin}d}. " if numbers else "  "
             lines.append(f"{label}| {self._of(k)} |")
         return [*lines, f"{indent}+{'-' * inner}+"]
 
     def records(self) -> list[str]:
         """Each row as a record of several lines."""
         lines: list[str] = []
-        for k, position in enumerate(self.rows):
-            lines += ["", f"{int(position) + 1:>{self.margin}d}."]
+        for k, number in enumerate(self.numbers):
+            lines += ["", f"{number:>{self.margin}d}."]
             line = ""
             for head, column in zip(self.heads, self.cells, strict=True):
                 piece = f"{head} = {column[k]}   "

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from gllamm_cli.errors import InvalidSyntax, RepeatedTime
+from gllamm_cli.errors import InvalidSyntax, NoObservations, RepeatedTime
 from gllamm_cli.interpret.run import Run
 from gllamm_cli.interpret.statistics import percentile, standard_deviation
 from gllamm_cli.report.table import abbreviate
@@ -22,6 +22,8 @@ def xtset(run: Run) -> None:
         if run.session.panel is None:
             raise InvalidSyntax("panel variable not set", hint="use xtset panelvar")
         names = tuple(name for name in run.session.panel if name is not None)
+    if not run.data.n_rows:
+        raise NoObservations("no observations")
     panel, time = names[0], names[1] if len(names) > 1 else None
     run.session.panel = (panel, time)
     order = run.data.sort_order(names)
@@ -29,11 +31,17 @@ def xtset(run: Run) -> None:
         run.data = run.data.take(order)
     starts = run.data.group_starts([panel])
     sizes = np.diff(np.append(starts, run.data.n_rows))
-    balanced = "balanced" if len(set(sizes.tolist())) <= 1 else "unbalanced"
-    run.print(f"       panel variable:  {panel} ({balanced})")
+    equal = len(set(sizes.tolist())) <= 1
     if time is None:
+        run.print(f"       panel variable:  {panel} ({'balanced' if equal else 'unbalanced'})")
         return
     t = run.data.column(time)
+    balanced = "unbalanced"
+    if equal:
+        periods = t.reshape(len(sizes), -1)
+        same = np.array_equal(periods, np.broadcast_to(periods[:1], periods.shape), equal_nan=True)
+        balanced = "strongly balanced" if same else "weakly balanced"
+    run.print(f"       panel variable:  {panel} ({balanced})")
     same_panel = np.ones(run.data.n_rows, dtype=bool)
     same_panel[starts] = False
     steps = np.diff(t)[same_panel[1:]] if len(t) > 1 else np.zeros(0)

@@ -128,7 +128,7 @@ def _values(run: Run, found: Estimates, kind: str, parsed: Parsed) -> FloatArray
         return xb
     if kind == "residuals":
         return run.data.column(found.depvar) - xb
-    mean = _mean(found.macros["link"], xb)
+    mean = inverse_link(found.macros["link"], xb)
     return run.data.column(found.depvar) - mean if kind == "response" else mean
 
 
@@ -156,8 +156,8 @@ def _complementary(xb: FloatArray) -> FloatArray:
     return np.asarray(-np.expm1(-np.exp(xb)))
 
 
-def _mean(link: str, xb: FloatArray) -> FloatArray:
-    """Inverse of a link."""
+def inverse_link(link: str, xb: FloatArray) -> FloatArray:
+    """Means at linear predictors."""
     from scipy.special import expit, ndtr
 
     inverse: dict[str, Callable[[FloatArray], FloatArray]] = {

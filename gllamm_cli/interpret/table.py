@@ -78,7 +78,7 @@ ROWS: tuple[tuple[ByUse, str, str], ...] = (
     (
         NO,
         "settings",
-        "sret.urn=ignored timer=ignored sleep=ignored pause=ignored char=ignored note=ignored",
+        "sret.urn=ignored timer=ignored sleep=ignored pause=ignored note=ignored",
     ),
     (NO, "settings", "notes=ignored browse=ignored br=ignored edit=ignored ed=ignored cls=ignored"),
     (NO, "settings", "discard=ignored translate=ignored"),
@@ -128,7 +128,7 @@ ROWS: tuple[tuple[ByUse, str, str], ...] = (
     (NO, "survival", "stset stsplit"),
     (REPEAT, "comparison", "ttest"),
     (NO, "comparison", "xtile pctile"),
-    (NO, "xi", "xi"),
+    (NO, "xi", "xi char"),
 )
 COMMANDS = _table()
 

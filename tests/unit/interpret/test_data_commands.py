@@ -288,6 +288,32 @@ def test_excel_names_the_package_it_needs(folder, monkeypatch):
     assert "package openpyxl" in failure("import excel a.xlsx").message
 
 
+@pytest.mark.parametrize(
+    ("script", "names"),
+    [
+        ("xi i.k", ["_Ik_2", "_Ik_3"]),
+        ("char k[omit] 3\nxi i.k", ["_Ik_1", "_Ik_2"]),
+        ("char define k[omit] 2\nrename k z\nxi i.z", ["_Iz_1", "_Iz_3"]),
+        ("char k[omit] 3\nchar k[omit]\nchar k[note] 2\nchar list\nxi i.k", ["_Ik_2", "_Ik_3"]),
+        ('char t[omit] "b"\nxi i.t', ["_It_1", "_It_3"]),
+        ("char k[omit] 2\npreserve\ncollapse x, by(k)\nrestore\nxi i.k", ["_Ik_1", "_Ik_3"]),
+        ("char k[omit] 2\nxi i.k|x", ["_IkXx_1", "_IkXx_3"]),
+        ("char k[omit] 2\nxi: quietly regress x i.k", ["_Ik_1", "_Ik_3"]),
+    ],
+)
+def test_xi_leaves_out_the_category_that_char_names(script, names):
+    frame = FRAME.assign(k=[3, 1, 2, 2, 1])
+    data = after(f"{script}", frame)
+    assert [name for name in data.names if name.startswith("_I")] == names
+
+
+def test_xi_says_which_category_it_leaves_out():
+    frame = FRAME.assign(k=[3, 1, 2, 2, 1])
+    assert printed("char k[omit] 3\nxi i.k", frame=frame) == [
+        "i.k               _Ik_1-3             (naturally coded; _Ik_3 omitted)"
+    ]
+
+
 def test_text_files_give_back_what_was_written(folder):
     texts = ["NA", "None", "a,b", 'say "hi"', " two ", "two\nlines", "nan", ".", ""]
     numbers = [1 / 3, 0.1 + 0.2, 5e-324, -1e300, 123456789.123456789, NAN, 1, 2, 3.0]
@@ -332,6 +358,20 @@ def test_text_files_give_back_what_was_written(folder):
         ("correlate t", 100),
         ("input\n1 2\nend", 100),
         ("save a\0b", 198),
+        ("split g x", 103),
+        ("split t x", 103),
+        ("split x", 109),
+        ("decode x x", 103),
+        ("move x", 102),
+        ("move g x t", 103),
+        ("move g - t", 103),
+        ("encode t g, gen(y)", 103),
+        ("stset x g", 103),
+        ("drop in 1/5\nsample x if g", 198),
+        ("drop in 1/5\nmatrix a = (1,2)\ngen y = a[1,x]\nsample x", 198),
+        ("drop in 1/5\nsample x", 198),
+        ("char g[omit] 7\nxi i.g", 198),
+        ("char zz[omit] 7", 111),
         ("exit .", 198),
         ("display _dup(.) 3", 198),
         ("set obs .", 198),

@@ -78,6 +78,8 @@ class Dataset:
         Stata's type by variable: ``byte``, ``float``, ``str`` and so on.
     formats
         Display formats that are not those of the storage type.
+    omitted
+        Category that ``xi`` leaves out, by variable, where it is not the smallest.
     label
         Of the data as a whole.
     renamed
@@ -93,6 +95,7 @@ class Dataset:
     label_sets: Mapping[str, Mapping[float | str, str]] = field(default_factory=dict)
     storage_types: Mapping[str, str] = field(default_factory=dict)
     formats: Mapping[str, str] = field(default_factory=dict)
+    omitted: Mapping[str, str] = field(default_factory=dict)
     label: str = ""
     renamed: tuple[tuple[str, str], ...] = ()
     reshaped: Reshaped | None = None
@@ -238,6 +241,7 @@ class Dataset:
             label_names=moved(self.label_names),
             storage_types=moved(self.storage_types),
             formats=moved(self.formats),
+            omitted=moved(self.omitted),
         )
 
     def is_text(self, name: str) -> bool:
@@ -311,6 +315,7 @@ class Dataset:
             variable_labels={**described, **(labels or {})},
             label_names={k: v for k, v in self.label_names.items() if k not in added},
             formats={k: v for k, v in self.formats.items() if k not in added},
+            omitted={k: v for k, v in self.omitted.items() if k not in added},
         )
 
     def with_column(

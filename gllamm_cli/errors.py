@@ -230,9 +230,15 @@ class VarlistRequired(GllammError):
 
 
 class TooFewVariables(GllammError):
-    """Fewer new variables are named than a command makes."""
+    """Fewer variables than are needed."""
 
     rc = 102
+
+
+class TooManyVariables(GllammError):
+    """More variables than can be used."""
+
+    rc = 103
 
 
 class NotAllowed(GllammError):

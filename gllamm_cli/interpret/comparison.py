@@ -85,13 +85,13 @@ def ttest(run: Run) -> None:
     rows = run.rows(parsed)
     sides = re.split(r"={1,2}", parsed.frame.body.text)
     if parsed.has("by"):
-        (name,) = run.variables(whole(sides[0]))
+        name = run.variable(whole(sides[0]))
         (by,) = run.option_variables(parsed, "by")
         _two_samples(run, name, by, rows, level, unequal=parsed.has("unequal"))
         return
     if len(sides) != 2:
         raise InvalidSyntax("ttest takes x == #, x == y or by()", span=run.span)
-    (name,) = run.variables(whole(sides[0]))
+    name = run.variable(whole(sides[0]))
     other = np.broadcast_to(
         run.evaluator().number(parse_expression(sides[1].strip())), (run.data.n_rows,)
     )

@@ -115,7 +115,7 @@ def _chosen(
 def encode(run: Run) -> None:
     """``encode textvar, generate(name) [label(name)]``."""
     parsed = run.parse("Generate(w) Label(w) noextend")
-    (name,) = run.variables(parsed.frame.body)
+    name = run.variable(parsed.frame.body)
     target = run.new_name(parsed.text("generate"))
     texts = run.data.text(name)
     selected = run.rows(parsed) & np.asarray(texts != "")
@@ -144,7 +144,7 @@ def encode(run: Run) -> None:
 def decode(run: Run) -> None:
     """``decode numvar, generate(name)``."""
     parsed = run.parse("Generate(w) MAXLength(n)")
-    (name,) = run.variables(parsed.frame.body)
+    name = run.variable(parsed.frame.body)
     target = run.new_name(parsed.text("generate"))
     labels = run.data.labels_of(name)
     if not labels:
@@ -234,7 +234,7 @@ def _plain(value: float, specification: str) -> str:
 def split(run: Run) -> None:
     """``split textvar [, parse() generate() destring]``."""
     parsed = run.parse("Parse(t) Generate(w) DESTRING")
-    (name,) = run.variables(parsed.frame.body)
+    name = run.variable(parsed.frame.body)
     separator = parsed.text("parse") or None
     selected = run.rows(parsed)
     pieces = [

@@ -474,7 +474,9 @@ class Interpreter:
 
     def _call_program(self, name: str, arguments: str) -> None:
         """Run a program; a comma is an argument of its own."""
-        with self.call(name, words(arguments.replace(",", " , "))), suppress(Stop):
+        called = self.call(name, words(arguments.replace(",", " , ")))
+        # The statements were shown where the program was defined.
+        with self._without_echo(), called, suppress(Stop):
             self.macros.local["0"] = arguments
             self.run_nodes(self.session.programs[name])
 

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from gllamm_cli.errors import InvalidSyntax, VarlistRequired, WrongEstimator
+from gllamm_cli.errors import InvalidSyntax, TooManyVariables, VarlistRequired, WrongEstimator
 from gllamm_cli.fit.estimates import Estimates
+from gllamm_cli.interpret import category_probabilities
 from gllamm_cli.interpret.factors import expand_factors
 from gllamm_cli.interpret.random_effects import fitted_values, new_names, predicted_effects
 from gllamm_cli.interpret.run import Parsed, Run, plural
@@ -17,6 +18,7 @@ from gllamm_cli.stata.expression import parse_expression
 from gllamm_cli.stata.functions import FloatArray
 from gllamm_cli.stata.generate import stored
 from gllamm_cli.stata.lexer import whole
+from gllamm_cli.stata.varlist import parse_newlist
 
 KINDS = ("xb", "stdp", "pr", "mu", "n", "residuals", "response", "fitted", "reffects")
 
@@ -30,6 +32,7 @@ class _Possible:
 
 
 _PROBABILITY = _Possible(("pr", "xb", "stdp"), "; Pr({depvar})")
+_OUTCOMES = _Possible(("pr", "xb", "stdp"), "; predicted probabilities")
 _LINEAR = _Possible(("xb", "stdp"))
 POSSIBLE = {
     "regress": _Possible(("xb", "stdp", "residuals"), "; fitted values"),
@@ -38,9 +41,10 @@ POSSIBLE = {
     "probit": _PROBABILITY,
     "cloglog": _PROBABILITY,
     "poisson": _Possible(("n", "xb", "stdp"), "; predicted number of events"),
+    **dict.fromkeys(category_probabilities.COMMANDS, _OUTCOMES),
     "glm": _Possible(("mu", "xb", "stdp", "response"), "; predicted mean {depvar}"),
 }
-WITHOUT_DEFAULT = ("ologit", "oprobit", "mlogit", "clogit", "treatreg")
+WITHOUT_DEFAULT = ("clogit", "treatreg")
 """Commands after which ``predict`` alone gives something in Stata that is not there."""
 
 
@@ -51,9 +55,10 @@ def predict(run: Run) -> None:
         _by_gllapred(run)
         return
     parsed = run.parse(
-        "xb stdp pr mu n Residuals Response FITted REFfects SCores OUTcome(n) NOOFFset"
+        "xb stdp pr mu n Residuals Response FITted REFfects SCores OUTcome(t) NOOFFset"
     )
-    parsed.refuse("scores", "outcome()")
+    several = found.command in category_probabilities.COMMANDS
+    parsed.refuse("scores", *(() if several else ("outcome()",)))
     kind, assumed = _kind(parsed, found)
     words = parsed.frame.body.text.split()
     storage = words.pop(0) if len(words) > 1 and words[0] in STORAGE_TYPES else "float"
@@ -64,20 +69,24 @@ def predict(run: Run) -> None:
         assert found.latent is not None, "only multilevel commands have random effects"
         names = new_names(run, found.latent, words)
         columns = dict(zip(names, predicted_effects(run, found.latent), strict=True))
+    elif several and kind == "pr":
+        most = category_probabilities.outcome_count(found)
+        names = category_probabilities.new_names(run, parsed, " ".join(words), most)
+        columns = dict(zip(names, _probabilities(run, found, parsed, len(names)), strict=True))
     else:
-        if len(words) > 1:
-            raise InvalidSyntax(
-                f"{words[0]} is no storage type", span=run.span, hint="one new variable"
-            )
-        columns = {run.new_name(words[0]): _values(run, found, kind, parsed)}
+        names = parse_newlist(" ".join(words))
+        if len(names) > 1:
+            raise TooManyVariables("too many variables specified", span=run.span)
+        columns = {run.new_name(names[0]): _values(run, found, kind, parsed)}
     if assumed:
         run.print(assumed)
-    for name, values in columns.items():
-        result = stored(np.where(selected, values, np.nan), storage)
-        run.data = run.data.with_column(name, result, storage_type=storage)
-        missing = int(np.isnan(result).sum())
-        if missing:
-            run.print(f"({plural(missing, 'missing value')} generated)")
+    results = {
+        name: stored(np.where(selected, values, np.nan), storage)
+        for name, values in columns.items()
+    }
+    run.data = run.data.with_columns(results, storage_type=storage)
+    for missing in {int(np.isnan(result).sum()) for result in results.values()} - {0}:
+        run.print(f"({plural(missing, 'missing value')} generated)")
 
 
 def _by_gllapred(run: Run) -> None:
@@ -113,15 +122,30 @@ def _kind(parsed: Parsed, found: Estimates) -> tuple[str, str]:
     return possible.kinds[0], f"(option {possible.kinds[0]} assumed{note})"
 
 
+def _probabilities(run: Run, found: Estimates, parsed: Parsed, number: int) -> list[FloatArray]:
+    shift = _offset(run, found, parsed)
+
+    def predictor(equation: str) -> FloatArray:
+        return _linear_predictor(run, found, equation)[0] + shift
+
+    return category_probabilities.probabilities(run, found, parsed, number, predictor)
+
+
+def _offset(run: Run, found: Estimates, parsed: Parsed) -> FloatArray | float:
+    offset = found.macros.get("offset")
+    if offset is None or parsed.has("nooffset"):
+        return 0.0
+    return run.evaluator().number(parse_expression(offset))
+
+
 def _values(run: Run, found: Estimates, kind: str, parsed: Parsed) -> FloatArray:
-    xb, columns = _linear_predictor(run, found)
+    first = found.depvar if found.latent is not None else found.names[0][0]
+    xb, columns = _linear_predictor(run, found, first)
     if kind == "stdp":
         X = np.column_stack(columns)
         V = found.V[: X.shape[1], : X.shape[1]]
         return np.asarray(np.sqrt(np.einsum("ij,jk,ik->i", X, V, X)))
-    offset = found.macros.get("offset")
-    if offset is not None and not parsed.has("nooffset"):
-        xb = xb + run.evaluator().number(parse_expression(offset))
+    xb = xb + _offset(run, found, parsed)
     if found.latent is not None and kind in ("fitted", "residuals"):
         xb = fitted_values(run, found.latent, xb)
     if kind in ("xb", "fitted"):
@@ -132,13 +156,12 @@ def _values(run: Run, found: Estimates, kind: str, parsed: Parsed) -> FloatArray
     return run.data.column(found.depvar) - mean if kind == "response" else mean
 
 
-def _linear_predictor(run: Run, found: Estimates) -> tuple[FloatArray, list[FloatArray]]:
-    """Linear predictor of the first equation without offset, and its columns."""
-    first = found.depvar if found.latent is not None else found.names[0][0]
+def _linear_predictor(run: Run, found: Estimates, of: str) -> tuple[FloatArray, list[FloatArray]]:
+    """Linear predictor of an equation without offset, and its columns."""
     total = np.zeros(run.data.n_rows)
     columns: list[FloatArray] = []
     for (equation, name), b in zip(found.names, found.b, strict=True):
-        if equation != first or equation.startswith("cut"):
+        if equation != of or equation.startswith("cut"):
             continue
         if name == "_cons":
             x = np.ones(run.data.n_rows)

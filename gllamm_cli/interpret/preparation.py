@@ -30,7 +30,7 @@ REPEATABLE = frozenset(
         "generate", "replace", "egen", "recode", "xi", "encode", "decode", "destring", "tostring",
         "mvdecode", "mvencode", "rename", "order", "move", "drop", "keep", "sort", "gsort",
         "expand", "reshape", "collapse", "contract", "tabulate", "fillin", "split", "stack",
-        "xtile", "pctile", "label", "format", "set", "duplicates",
+        "xtile", "pctile", "label", "format", "set", "duplicates", "char",
     )
 )  # fmt: skip
 LEFT_OUT = frozenset(("gllapred", "gllasim", "predict"))

@@ -18,6 +18,8 @@ from gllamm_cli.errors import (
     NonIntegerWeights,
     NotAllowed,
     Span,
+    TooFewVariables,
+    TooManyVariables,
     VarlistRequired,
 )
 from gllamm_cli.interpret.macros import unquoted
@@ -179,6 +181,19 @@ class Run:
         if not items and required:
             raise VarlistRequired("varlist required", hint=f"{self.name} needs variables")
         return expand_varlist(items, self.data.names)
+
+    def these_variables(self, span: Span, number: int) -> tuple[str, ...]:
+        """Names of a list of so many variables; r(102) or r(103) for others."""
+        names = self.variables(span)
+        if len(names) < number:
+            raise TooFewVariables("too few variables specified", span=span)
+        if len(names) > number:
+            raise TooManyVariables("too many variables specified", span=span)
+        return names
+
+    def variable(self, span: Span) -> str:
+        """Name of the only variable of a list."""
+        return self.these_variables(span, 1)[0]
 
     def option_variables(self, parsed: Parsed, name: str) -> tuple[str, ...]:
         """Variables named in an option."""

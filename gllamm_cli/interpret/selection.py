@@ -79,7 +79,7 @@ def treatreg(run: Run) -> None:
     if not equals:
         raise InvalidSyntax("option treat(d = w) required", span=run.span)
     depvar, *covariates = run.variables(parsed.frame.body)
-    (d_name,) = run.variables(whole(treatment))
+    d_name = run.variable(whole(treatment))
     w_names = run.variables(whole(instruments))
     data, selected = run.data, run.rows(parsed)
     columns = [data.column(name) for name in (depvar, d_name, *covariates, *w_names)]

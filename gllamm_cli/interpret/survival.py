@@ -21,7 +21,7 @@ def stset(run: Run) -> None:
     if parsed.has("clear"):
         run.data = run.data.keep([name for name in run.data.names if name not in MADE])
         return
-    (time,) = run.variables(parsed.frame.body)
+    time = run.variable(parsed.frame.body)
     t = run.data.column(time)
     failed = np.ones(len(t))
     text = parsed.text("failure")
@@ -29,7 +29,7 @@ def stset(run: Run) -> None:
         match = re.fullmatch(r"\s*(\w+)\s*(?:==?\s*(-?[\d.]+))?\s*", text)
         if match is None:
             raise InvalidSyntax("failure() takes a variable, or variable == number", span=run.span)
-        (event,) = run.variables(whole(match[1]))
+        event = run.variable(whole(match[1]))
         values = run.data.column(event)
         wanted = values == float(match[2]) if match[2] else (values != 0) & ~np.isnan(values)
         failed = wanted.astype(np.float64)

@@ -78,7 +78,7 @@ ROWS: tuple[tuple[ByUse, str, str], ...] = (
     (
         NO,
         "settings",
-        "sret.urn=ignored timer=ignored sleep=ignored pause=ignored char=ignored note=ignored",
+        "sret.urn=ignored timer=ignored sleep=ignored pause=ignored note=ignored",
     ),
     (NO, "settings", "notes=ignored browse=ignored br=ignored edit=ignored ed=ignored cls=ignored"),
     (NO, "settings", "discard=ignored translate=ignored"),
@@ -90,8 +90,9 @@ ROWS: tuple[tuple[ByUse, str, str], ...] = (
     (NO, "settings", "gr.aph=graph tw.oway=graph hist.ogram=graph sc.atter=graph line=graph"),
     (NO, "settings", "marginsplot=graph kdensity=graph lowess=graph qnorm=graph rvfplot=graph"),
     (NO, "settings", "xtline=graph avplot=graph sts=graph"),
-    (NO, "files", "u.se sa.ve saveold=save webuse sysuse infile inf=infile insheet import=import_"),
-    (NO, "files", "export outsheet inp.ut"),
+    (NO, "files", "u.se sa.ve saveold=save webuse sysuse"),
+    (NO, "text_files", "insheet import=import_ export outsheet"),
+    (NO, "free_format", "infile inf=infile inp.ut"),
     (WITHIN, "variables", "g.enerate replace"),
     (WITHIN, "generators", "egen"),
     (WITHIN, "variables", "keep drop"),
@@ -130,7 +131,7 @@ ROWS: tuple[tuple[ByUse, str, str], ...] = (
     (NO, "survival", "stset stsplit"),
     (REPEAT, "comparison", "ttest"),
     (NO, "comparison", "xtile pctile"),
-    (NO, "xi", "xi"),
+    (NO, "xi", "xi char"),
 )
 COMMANDS = _table()
 

@@ -234,7 +234,7 @@ def order(run: Run) -> None:
 
 def move(run: Run) -> None:
     """``move a b``: a to the place of b."""
-    first, second = run.variables(run.span)
+    first, second = run.these_variables(run.span, 2)
     names = [name for name in run.data.names if name != first]
     old = list(run.data.names)
     place = names.index(second) + (1 if old.index(first) < old.index(second) else 0)

@@ -117,7 +117,9 @@ class Parameters:
         return out
 
     def _factors(self, theta: FloatArray) -> FloatArray:
-        return np.concatenate([theta, [1.0], np.exp(theta[self.exponents])])
+        # A step may lead so far out that the log likelihood there is no number, and is refused.
+        with np.errstate(over="ignore"):
+            return np.concatenate([theta, [1.0], np.exp(theta[self.exponents])])
 
     def coefficients(self, theta: FloatArray) -> FloatArray:
         """Return h(theta), shape (P,)."""

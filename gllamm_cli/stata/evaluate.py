@@ -193,14 +193,14 @@ class Evaluator:
         for index, names in axes:
             value = self.value(index)
             if is_text(value):
-                wanted = str(np.ravel(value)[0])
+                wanted = "".join(np.ravel(value)[:1])
                 labels = [f"{equation}:{name}" if equation else name for equation, name in names]
                 bare = [name for _, name in names]
                 place = next(
                     (known.index(wanted) for known in (labels, bare) if wanted in known), -1
                 )
             else:
-                first = float(np.ravel(value)[0])
+                first = _first(value)
                 place = int(first) - 1 if np.isfinite(first) else -1
             if not 0 <= place < len(names):
                 return float("nan")
@@ -365,6 +365,11 @@ RANDOM: dict[str, tuple[int, int, Callable[..., FloatArray]]] = {
 POSITIVE_ONLY = ("rbinomial", "rpoisson", "rgamma", "rchi2", "rexponential")
 
 
+def _first(value: FloatArray) -> float:
+    row = np.ravel(value)[:1]
+    return float(row[0]) if len(row) else float("nan")
+
+
 def _constant(value: float | str) -> Value:
     return np.array(value, dtype=object) if isinstance(value, str) else np.asarray(value)
 
@@ -392,8 +397,11 @@ def evaluate(
 
 
 def constant_value(expression: Expression, evaluator: Evaluator | None = None) -> float:
-    """Return the number an expression stands for, that of the first row if it has variables."""
-    return float(np.ravel((evaluator or Evaluator()).number(expression))[0])
+    """Return the number an expression stands for, that of the first row if it has variables.
+
+    Without rows it is missing.
+    """
+    return _first((evaluator or Evaluator()).number(expression))
 
 
 def refers_to_results(expression: Expression, variables: Sequence[str]) -> bool:

@@ -1,8 +1,9 @@
 """``xi``: indicator variables for the values of categorical variables.
 
 ``i.group`` becomes ``_Igroup_2``, ``_Igroup_3`` and so on, one for each value but
-the smallest; ``i.a*i.b``, ``i.a*x`` and ``i.a|x`` add products. The variables stay
-in the data, as in Stata, and can be used by name afterwards.
+the smallest, or the one that ``char group[omit]`` names; ``i.a*i.b``, ``i.a*x`` and
+``i.a|x`` add products. The variables stay in the data, as in Stata, and can be used by
+name afterwards.
 """
 
 from __future__ import annotations
@@ -44,7 +45,7 @@ class XiExpansion:
 
 @dataclass(frozen=True, slots=True)
 class _Factor:
-    """A categorical variable: a code and an indicator for each value but the smallest."""
+    """A categorical variable: a code and an indicator for each value but the omitted one."""
 
     name: str
     codes: tuple[int, ...]
@@ -91,26 +92,40 @@ class _Expander:
             )
         natural = not is_text and all(value >= 0 and value == int(value) for value in distinct)
         codes = [int(value) if natural else k + 1 for k, value in enumerate(distinct)]
-        base = _dummy_name(name, codes[0])
-        shown = distinct[0] if is_text else f"{distinct[0]:g}"
+        texts = [value if is_text else f"{value:g}" for value in distinct]
+        omitted = self._omitted(term, name, texts)
+        first, base = _dummy_name(name, codes[0]), _dummy_name(name, codes[omitted])
+        shown = texts[omitted]
         remark = (
             f"(naturally coded; {base} omitted)"
             if natural
             else f"({base} for {name}=={shown} omitted)"
         )
+        kept = [k for k in range(len(distinct)) if k != omitted]
         indicators = tuple(
-            np.where(is_missing, np.nan, (values == value).astype(np.float64))
-            for value in distinct[1:]
+            np.where(is_missing, np.nan, (values == distinct[k]).astype(np.float64)) for k in kept
         )
-        for code, value in zip(codes[1:], distinct[1:], strict=True):
-            text = value if is_text else f"{value:g}"
-            self.labels[_dummy_name(name, code)] = f"{name}=={text}"
+        for k in kept:
+            self.labels[_dummy_name(name, codes[k])] = f"{name}=={texts[k]}"
         return _Factor(
             name,
-            tuple(codes[1:]),
+            tuple(codes[k] for k in kept),
             indicators,
-            _note(f"i.{name}", f"{base}-{codes[-1]}", remark),
+            _note(f"i.{name}", f"{first}-{codes[-1]}", remark),
         )
+
+    def _omitted(self, term: XiTerm, name: str, texts: list[str]) -> int:
+        """Position of the category without an indicator."""
+        chosen = self.dataset.omitted.get(name)
+        if chosen is None:
+            return 0
+        if chosen not in texts:
+            raise InvalidSyntax(
+                f"{chosen} is no value of {name}",
+                span=term.span,
+                hint=f"char {name}[omit] says which category xi omits",
+            )
+        return texts.index(chosen)
 
     def main_effects(self, factor: _Factor) -> list[str]:
         """Add the indicators of a variable."""

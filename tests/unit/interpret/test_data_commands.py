@@ -1,6 +1,8 @@
 """Commands that make, change, combine and write data, worked out by hand or by pandas."""
 
 import math
+import sys
+from zipfile import ZipFile
 
 import numpy as np
 import pandas as pd
@@ -298,6 +300,78 @@ def test_parts_of_matches_are_those_of_the_condition():
     assert printed('if regexm("id12", "([0-9]+)") display regexs(1)') == ["12"]
 
 
+@pytest.mark.parametrize(
+    ("text", "command", "columns"),
+    [
+        ("x,y\n1,2\n3,4\n", "import delimited id2 yy using n.csv", {"id2": [1, 3], "yy": [2, 4]}),
+        ("X,y\n1,2\n3,4\n", "insheet a1-a2 using n.csv", {"a1": [1, 3], "a2": [2, 4]}),
+        ("1,2\n3,4\n", "insheet a b using n.csv", {"a": [1, 3], "b": [2, 4]}),
+        ("1,2\n3,4\n", "import delimited x y using n.csv, varnames(1)", {"x": [3], "y": [4]}),
+    ],
+)
+def test_columns_take_the_names_of_the_command(text, command, columns, folder):
+    (folder / "n.csv").write_text(text)
+    data = after(f"{command}{',' if ',' not in command else ''} clear")
+    assert {name: data.column(name).tolist() for name in data.names} == columns
+
+
+@pytest.mark.parametrize(
+    ("names", "rc"), [("a", 102), ("a b c", 103), ("a a", 110), ("a 2", 198), ("a byte", 198)]
+)
+def test_names_that_do_not_suit_the_columns(names, rc, folder):
+    (folder / "n.csv").write_text("x,y\n1,2\n")
+    assert failure(f"import delimited {names} using n.csv").rc == rc
+
+
+def test_texts_where_numbers_belong_are_told(folder):
+    (folder / "r.raw").write_text('1 ann 3 "b c"\n nan . 5d1 .a')
+    session, lines, error = run_do("infile a b using r.raw, clear")
+    assert error is None
+    assert lines[:4] == [
+        "'ann' cannot be read as a number for b[1]",
+        "'b c' cannot be read as a number for b[2]",
+        "'nan' cannot be read as a number for a[3]",
+        "(4 observations read)",
+    ]
+    np.testing.assert_array_equal(session.dataset.column("a"), [1, 3, NAN, 50])
+    assert "(5 more values cannot be read as numbers)" in printed("input a\n" + "x\n" * 25 + "end")
+
+
+def test_excel_names_the_package_it_needs(folder, monkeypatch):
+    (folder / "b.xlsx").write_bytes(b"")
+    assert failure("import excel b.xlsx").rc == 610
+    with ZipFile(folder / "a.xlsx", "w") as file:
+        file.writestr("xl/workbook.xml", "")
+    monkeypatch.setitem(sys.modules, "openpyxl", None)
+    assert "package openpyxl" in failure("import excel a.xlsx").message
+
+
+@pytest.mark.parametrize(
+    ("script", "names"),
+    [
+        ("xi i.k", ["_Ik_2", "_Ik_3"]),
+        ("char k[omit] 3\nxi i.k", ["_Ik_1", "_Ik_2"]),
+        ("char define k[omit] 2\nrename k z\nxi i.z", ["_Iz_1", "_Iz_3"]),
+        ("char k[omit] 3\nchar k[omit]\nchar k[note] 2\nchar list\nxi i.k", ["_Ik_2", "_Ik_3"]),
+        ('char t[omit] "b"\nxi i.t', ["_It_1", "_It_3"]),
+        ("char k[omit] 2\npreserve\ncollapse x, by(k)\nrestore\nxi i.k", ["_Ik_1", "_Ik_3"]),
+        ("char k[omit] 2\nxi i.k|x", ["_IkXx_1", "_IkXx_3"]),
+        ("char k[omit] 2\nxi: quietly regress x i.k", ["_Ik_1", "_Ik_3"]),
+    ],
+)
+def test_xi_leaves_out_the_category_that_char_names(script, names):
+    frame = FRAME.assign(k=[3, 1, 2, 2, 1])
+    data = after(f"{script}", frame)
+    assert [name for name in data.names if name.startswith("_I")] == names
+
+
+def test_xi_says_which_category_it_leaves_out():
+    frame = FRAME.assign(k=[3, 1, 2, 2, 1])
+    assert printed("char k[omit] 3\nxi i.k", frame=frame) == [
+        "i.k               _Ik_1-3             (naturally coded; _Ik_3 omitted)"
+    ]
+
+
 def test_text_files_give_back_what_was_written(folder):
     texts = ["NA", "None", "a,b", 'say "hi"', " two ", "two\nlines", "nan", ".", ""]
     numbers = [1 / 3, 0.1 + 0.2, 5e-324, -1e300, 123456789.123456789, NAN, 1, 2, 3.0]
@@ -347,6 +421,20 @@ def test_text_files_give_back_what_was_written(folder):
         ("correlate t", 100),
         ("input\n1 2\nend", 100),
         ("save a\0b", 198),
+        ("split g x", 103),
+        ("split t x", 103),
+        ("split x", 109),
+        ("decode x x", 103),
+        ("move x", 102),
+        ("move g x t", 103),
+        ("move g - t", 103),
+        ("encode t g, gen(y)", 103),
+        ("stset x g", 103),
+        ("drop in 1/5\nsample x if g", 198),
+        ("drop in 1/5\nmatrix a = (1,2)\ngen y = a[1,x]\nsample x", 198),
+        ("drop in 1/5\nsample x", 198),
+        ("char g[omit] 7\nxi i.g", 198),
+        ("char zz[omit] 7", 111),
         ("exit .", 198),
         ("display _dup(.) 3", 198),
         ("set obs .", 198),

@@ -7,7 +7,9 @@ import pytest
 from scripts import failure, printed, run_do
 
 from gllamm_cli.errors import UnknownCommand
+from gllamm_cli.interpret.interpreter import Interpreter
 from gllamm_cli.interpret.table import COMMANDS, find_command
+from gllamm_cli.session import Session
 from gllamm_cli.stata.source import without_prompts
 
 FRAME = pd.DataFrame({"g": [1.0, 1, 2, 2, 2], "x": [5.0, 3, 4, 1, 2]})
@@ -243,3 +245,11 @@ def test_shortest_forms_are_those_of_stata():
     assert {word: find_command(word).name for word in shortest} == shortest
     for whole in ("replace", "drop", "keep", "egen", "recode", "reshape", "collapse", "gllamm"):
         assert find_command(whole[:-1]) is None or find_command(whole[:-1]).name != whole
+
+
+def test_statements_of_a_program_are_not_shown_when_it_is_called():
+    typed = []
+    session = Session()
+    interpreter = Interpreter(session, lambda outcome: None, echo=typed.extend)
+    interpreter.run_text("program define p\ndisplay 1\nend\np\ndisplay 2")
+    assert typed == ["program define p", "display 1", "end", "p", "display 2"]

@@ -94,7 +94,7 @@ def test_only_the_statistic_that_was_not_named_is_said_to_be_assumed():
         ("quietly mixed mpg weight || foreign:\npredict a b, reffects", 102),
         ("quietly mixed mpg weight || foreign:\npredict mpg, fitted", 110),
         ("quietly mixed mpg weight || foreign:\npredict a, pr", 198),
-        ("quietly ologit rep78 mpg\npredict a", 321),
+        ("quietly ologit rep78 mpg\npredict a, n", 198),
         ("predict a", 301),
     ],
 )

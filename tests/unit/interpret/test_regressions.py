@@ -236,3 +236,42 @@ def test_gaussian_glm_has_the_standard_errors_of_regress():
     assert sum("_cons |" in line for line in lines) == 1
     weighted = results("glm price mpg [fw=rep78]"), results("regress price mpg [fw=rep78]")
     np.testing.assert_allclose(weighted[0].V, weighted[1].V, rtol=1e-6)
+
+
+@pytest.mark.parametrize("command", ["ologit", "oprobit", "mlogit"])
+def test_probabilities_of_several_outcomes(command):
+    script = f"""
+sysuse auto, clear
+quietly {command} rep78 mpg i.foreign if rep78 > 2
+predict p1-p3
+predict double q*, pr
+predict r if foreign, outcome(4)
+predict s, outcome(#3)
+predict t
+"""
+    data = run_do(script)[0].dataset
+    p = np.array([data.column(f"p{k}") for k in (1, 2, 3)])
+    np.testing.assert_allclose(p.sum(axis=0), 1.0, rtol=1e-6)
+    np.testing.assert_allclose(data.column("q2"), p[1], rtol=1e-6)
+    foreign = data.column("foreign") == 1
+    np.testing.assert_array_equal(data.column("r"), np.where(foreign, p[1], np.nan))
+    np.testing.assert_array_equal(data.column("s"), p[2])
+    np.testing.assert_array_equal(data.column("t"), p[0])
+    if command != "oprobit":
+        # At the maximum logits reproduce the frequencies, ordinal ones nearly.
+        used = data.column("rep78")
+        for k, outcome in enumerate((3, 4, 5)):
+            share = (used[(used > 2) & (used < 6)] == outcome).mean()
+            assert p[k][(used > 2) & (used < 6)].mean() == pytest.approx(share, abs=0.02)
+
+
+@pytest.mark.parametrize(
+    ("request_", "rc"),
+    [
+        ("p1 p2", 102), ("p1-p6", 103), ("p1 p1 p1 p1 p1", 110), ("p, outcome(9)", 111),
+        ("p1-p5, outcome(2)", 103), ("p1-p2, xb", 103), ("", 100), ("mpg", 110), ("5", 198),
+    ],
+)  # fmt: skip
+def test_requests_for_outcomes_that_are_not_there(request_, rc):
+    fitted = "sysuse auto, clear\nquietly mlogit rep78 mpg\npredict "
+    assert failure(f"{fitted}{request_}").rc == rc

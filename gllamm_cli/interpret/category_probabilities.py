@@ -1,0 +1,101 @@
+"""Probabilities of the outcomes of ordinal and multinomial regressions, for ``predict``."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from itertools import pairwise
+
+import numpy as np
+
+from gllamm_cli.errors import (
+    AlreadyDefined,
+    TooFewVariables,
+    TooManyVariables,
+    VariableNotFound,
+)
+from gllamm_cli.fit.estimates import Estimates
+from gllamm_cli.interpret.run import Parsed, Run
+from gllamm_cli.stata.functions import FloatArray
+from gllamm_cli.stata.lexer import whole
+from gllamm_cli.stata.varlist import parse_newlist
+
+COMMANDS = ("ologit", "oprobit", "mlogit")
+
+Predictor = Callable[[str], FloatArray]
+"""Linear predictor of an equation."""
+
+
+def outcome_count(found: Estimates) -> int:
+    """Number of outcomes of an ordinal or multinomial model."""
+    cuts = sum(equation.startswith("cut") for equation, _ in found.names)
+    return 1 + (len(found.equations()) if found.command == "mlogit" else cuts)
+
+
+def new_names(run: Run, parsed: Parsed, text: str, most: int) -> list[str]:
+    """Names of the new variables: one, or as many as there are outcomes; ``stub*`` makes them."""
+    body = parsed.frame.body
+    stub = re.fullmatch(r"(\w+)\*", text)
+    names = [f"{stub[1]}{k + 1}" for k in range(most)] if stub else parse_newlist(text)
+    if len(names) > most:
+        raise TooManyVariables("too many variables specified", span=body)
+    wanted = 1 if parsed.has("outcome") else most
+    if len(names) not in (1, wanted):
+        error = TooFewVariables if len(names) < wanted else TooManyVariables
+        few = "few" if len(names) < wanted else "many"
+        raise error(f"too {few} variables specified", span=body, hint=f"1 or {wanted} new ones")
+    for position, name in enumerate(names):
+        run.new_name(name)
+        if name in names[:position]:
+            raise AlreadyDefined(f"variable {name} already defined", span=body)
+    return names
+
+
+def probabilities(
+    run: Run, found: Estimates, parsed: Parsed, number: int, predictor: Predictor
+) -> list[FloatArray]:
+    """Probabilities of all outcomes, or of one: that of outcome(), else the first."""
+    every = (
+        _multinomial(found, predictor) if found.command == "mlogit" else _ordinal(found, predictor)
+    )
+    if number == len(every):
+        return every
+    return [every[_outcome(run, found, parsed.text("outcome", "#1"), len(every))]]
+
+
+def _multinomial(found: Estimates, predictor: Predictor) -> list[FloatArray]:
+    shown = found.regression
+    place = shown.base[1] if shown is not None and shown.base is not None else 0
+    predictors = [predictor(equation) for equation in found.equations()]
+    predictors.insert(place, np.zeros_like(predictors[0]))
+    largest = np.maximum.reduce(predictors)
+    relative = [np.exp(each - largest) for each in predictors]
+    return [part / sum(relative) for part in relative]
+
+
+def _ordinal(found: Estimates, predictor: Predictor) -> list[FloatArray]:
+    from scipy.special import expit, ndtr
+
+    xb = predictor(found.names[0][0])
+    distribution = ndtr if found.command == "oprobit" else expit
+    cuts = [x for x, (of, _) in zip(found.b, found.names, strict=True) if of.startswith("cut")]
+    below = [np.zeros_like(xb), *(distribution(cut - xb) for cut in cuts), np.ones_like(xb)]
+    # Where the linear predictor is missing, so are the first and last, too.
+    below = [np.where(np.isnan(xb), np.nan, each) for each in below]
+    return [upper - lower for lower, upper in pairwise(below)]
+
+
+def _outcome(run: Run, found: Estimates, text: str, number: int) -> int:
+    """Position of an outcome, given as a value or as ``#`` and its number."""
+    if match := re.fullmatch(r"#(\d+)", text.strip()):
+        position = int(match[1]) - 1
+    else:
+        values = run.data.column(found.depvar)[run.session.estimation_sample(run.data)]
+        known = np.unique(values[~np.isnan(values)]).tolist()
+        wanted = run.number(whole(text))
+        position = known.index(wanted) if wanted in known and len(known) == number else -1
+    if not 0 <= position < number:
+        raise VariableNotFound(
+            f"outcome {text} not found", span=run.span, hint=f"#1 to #{number}, or a value"
+        )
+    return position

@@ -24,7 +24,7 @@ FloatArray = NDArray[np.float64]
 
 INITIAL = {"diagonal": 0.5, "offdiagonal": 0.0, "bmatrix": 0.5, "regression": 0.0}
 """gllamm's starts for parameters of the latent variables, by block."""
-USUAL_SIZE = 5.0
+USUAL_SIZE = 20.0
 """Factor by which the size of an effect may differ from one for gllamm's start to do."""
 INITIAL_ODDS = -0.4
 """gllamm's start for the constants of class log odds."""

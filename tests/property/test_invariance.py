@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import assume, given, settings
+from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
 from gllamm_cli.data import Dataset
@@ -166,7 +166,7 @@ SLOPES = (
 
 @pytest.mark.parametrize("command", SLOPES)
 @given(seed=seeds, factor=st.sampled_from([1e-9, 1e-4, 30.0, 1e3, 1e6, 1e9]))
-@settings(max_examples=5, deadline=None)
+@settings(max_examples=5, deadline=None, suppress_health_check=[HealthCheck.filter_too_much])
 def test_units_of_measurement_of_a_random_slope_do_not_matter(command, seed, factor):
     """Nor for what is said of the fit: a slope of incomes has a tiny standard deviation."""
 

@@ -190,13 +190,13 @@ class Session:
 
         began = time.perf_counter()
         self.load(read_dataset(source), os.fspath(source))
-        self.preparation = Preparation()
         self._read_seconds = time.perf_counter() - began
 
     def load(self, dataset: Dataset | None, file: str = "") -> None:
         """Put other data into memory; their rows belong to no sample of earlier estimates."""
         self.dataset = self.with_new_rows(dataset) if dataset is not None else None
         self.file, self.changed = file, False
+        self.preparation = Preparation()
         self._read_seconds = None
 
     def with_new_rows(self, dataset: Dataset) -> Dataset:
@@ -207,7 +207,8 @@ class Session:
         """
         first = self._n_tables * ROWS_OF_A_TABLE
         self._n_tables += 1
-        return replace(dataset, row_ids=first + np.arange(dataset.n_rows, dtype=np.int64))
+        numbers = np.arange(first, first + dataset.n_rows, dtype=np.int64)
+        return replace(dataset, row_ids=numbers)
 
     def run(self, text: str) -> list[Outcome]:
         """Carry out statements separated by newlines or semicolons.

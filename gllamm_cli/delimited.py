@@ -99,9 +99,9 @@ def _parsed_table(path: Path, separator: str | None, names: bool) -> pd.DataFram
         texts = [k for k in range(frame.shape[1]) if _holds_text(frame.iloc[:, k])]
         if texts:
             # Among text, NA and its like are text: read again what was taken for missing.
-            typed = table(dtype=str, na_filter=False)
-            for k in texts:
-                frame.isetitem(k, typed.iloc[:, k].to_numpy(dtype=object))
+            typed = table(dtype=str, na_filter=False, usecols=texts)
+            for position, k in enumerate(texts):
+                frame.isetitem(k, typed.iloc[:, position].to_numpy(dtype=object))
         return frame
 
     try:

@@ -187,13 +187,13 @@ class Session:
 
         began = time.perf_counter()
         self.load(read_dataset(source), os.fspath(source))
-        self.preparation = Preparation()
         self._read_seconds = time.perf_counter() - began
 
     def load(self, dataset: Dataset | None, file: str = "") -> None:
         """Put other data into memory; their rows belong to no sample of earlier estimates."""
         self.dataset = self.with_new_rows(dataset) if dataset is not None else None
         self.file, self.changed = file, False
+        self.preparation = Preparation()
         self._read_seconds = None
 
     def with_new_rows(self, dataset: Dataset) -> Dataset:

@@ -64,8 +64,7 @@ def collapse(run: Run) -> None:
             made = replace(made, label_names={**made.label_names, target: data.label_names[old]})
     kept = {name: text for name, text in data.variable_labels.items() if name in by}
     made = replace(made, variable_labels={**kept, **labels})
-    run.session.load(made, run.session.file)
-    run.session.changed = True
+    run.data = run.session.with_new_rows(made)
 
 
 def _targets(run: Run, text: str) -> list[tuple[str, str, str]]:
@@ -187,8 +186,7 @@ def contract(run: Run) -> None:
     )
     if parsed.has("zero"):
         made = _with_zeros(made, names, frequency)
-    run.session.load(made, run.session.file)
-    run.session.changed = True
+    run.data = run.session.with_new_rows(made)
 
 
 def _with_zeros(made: Dataset, names: Sequence[str], frequency: str) -> Dataset:

@@ -13,6 +13,7 @@ from click.testing import CliRunner
 from tables import write_clusters
 
 from gllamm_cli.cli import cli
+from gllamm_cli.fit.store import save_fit
 from gllamm_cli.session import Session
 
 MODEL = "gllamm y x, i(id) adapt nolog"
@@ -162,6 +163,17 @@ def test_variables_made_before_the_fit_are_made_again(folder, command):
         result = run("predict", "p.fit", "prepared.csv", "p, mu", "--out", "q.dta")
         assert result.exit_code == 0, result.stderr
         assert "prepared as for" not in result.output
+
+
+def test_reading_data_is_no_preparation(folder):
+    session = Session(threads=1)
+    session.run("use data.csv, clear\ngllamm y x, i(id) adapt nolog")
+    assert "preparation" not in session.fit.extra
+    session.run("use data.csv, clear\ngen x2 = x^2\ngllamm y x2, i(id) adapt nolog")
+    save_fit(session.fit, "s.fit")
+    result = run("predict", "s.fit", "data.csv", "p, mu", "--out", "p.csv")
+    assert result.exit_code == 0, result.stderr
+    assert "(data prepared as for the fit: gen x2 = x^2)" in result.output
 
 
 def test_rows_left_out_before_the_fit_are_left_out_again(folder):

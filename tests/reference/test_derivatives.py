@@ -113,7 +113,8 @@ def test_masses(n_levels, covariates, structure, rule):
     )  # fmt: skip
 
 
-ORDINAL, NOMINAL = 4 * 16, 5 * 16
+BINOMIAL, ORDINAL, NOMINAL = 1 * 16, 4 * 16, 5 * 16
+GAUSSIAN_IDENTITY, POISSON_LOG, GAMMA_LOG = 0, 2 * 16 + 1, 3 * 16 + 1
 LOGIT, PROBIT, CLOGLOG, SCALED_PROBIT, SCALED_LOGIT = 3, 4, 5, 7, 8
 
 
@@ -150,7 +151,7 @@ def test_ordinal(link, increments):
 
 @pytest.mark.parametrize("n_levels", [2, 3])
 @pytest.mark.parametrize("increments", [False, True])
-@pytest.mark.parametrize("link", [LOGIT, PROBIT, CLOGLOG])
+@pytest.mark.parametrize("link", [LOGIT, PROBIT, CLOGLOG, SCALED_PROBIT])
 def test_ordinal_with_scale_and_threshold_covariates_beside_a_continuous_response(
     link, increments, n_levels
 ):
@@ -159,6 +160,41 @@ def test_ordinal_with_scale_and_threshold_covariates_beside_a_continuous_respons
         "gauss", "ident", n_levels, "loadings", True, True, alter,
         scale_variables=("_cons", "x1"),
     )  # fmt: skip
+
+
+def of_units(*kinds):
+    """Give the rows of each lowest unit kinds of their own: some of one kind, some of two."""
+
+    def alter(spec, design):
+        rng = np.random.default_rng(9)
+        n = design.n_rows
+        unit = np.repeat(np.arange(design.levels[0].n_units), np.diff(design.levels[0].first))
+        pairs = rng.integers(0, len(kinds), (design.levels[0].n_units, 2))
+        pairs[::2, 1] = pairs[::2, 0]
+        kind = np.array(kinds)[pairs[unit, rng.integers(0, 2, n)]].astype(np.int32)
+        y = np.where(kind == GAUSSIAN_IDENTITY, design.y, 1.0 * (design.y > 0.5))
+        y = np.where(kind == GAMMA_LOG, 0.2 + np.abs(design.y), y)
+        return spec, replace(design, kind=kind, y=y, denominator=np.ones(n))
+
+    return alter
+
+
+@pytest.mark.parametrize("adaptive", [False, True])
+@pytest.mark.parametrize("weighted", [False, True])
+@pytest.mark.parametrize("n_levels", [2, 3])
+@pytest.mark.parametrize("structure", ["slope", "loadings"])
+@pytest.mark.parametrize(
+    "kinds",
+    [
+        (GAUSSIAN_IDENTITY, BINOMIAL + LOGIT),
+        (GAMMA_LOG, BINOMIAL + LOGIT),
+        (GAUSSIAN_IDENTITY, BINOMIAL + LOGIT, BINOMIAL + PROBIT, POISSON_LOG, GAMMA_LOG),
+        (BINOMIAL + SCALED_PROBIT, BINOMIAL + LOGIT, BINOMIAL + CLOGLOG),
+    ],
+)
+def test_units_of_different_kinds(kinds, structure, n_levels, weighted, adaptive):
+    """A unit must not see what the one before left behind."""
+    check("gauss", "ident", n_levels, structure, weighted, adaptive, of_units(*kinds))
 
 
 def test_scale_on_its_natural_scale():

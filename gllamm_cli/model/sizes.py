@@ -7,7 +7,6 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from gllamm_cli.model.auxiliary import Channel
 from gllamm_cli.model.design import Design
 from gllamm_cli.model.families import kind
 from gllamm_cli.model.spec import ModelSpec
@@ -35,21 +34,27 @@ def column_sizes(design: Design, columns: Sequence[Column], alpha: FloatArray) -
     auxiliary parameters ``alpha`` (A,): the residual standard deviation of a linear model, one
     elsewhere.
     """
-    some = slice(None, None, 1 + design.n_rows // SAMPLED_ROWS)
     sizes = np.ones(len(columns))
     for position, column in enumerate(columns):
-        x = design.product(column, some)
+        x = design.product(column, _some_rows(design))
         x = x[x != 0.0]
         if len(x):
             sizes[position] = np.sqrt(np.mean(x * x))
     return sizes / _response_scale(design, alpha)
 
 
+def _some_rows(design: Design) -> slice:
+    return slice(None, None, 1 + design.n_rows // SAMPLED_ROWS)
+
+
 def _response_scale(design: Design, alpha: FloatArray) -> float:
     if design.kinds != (kind("gauss", "ident"),):
         return 1.0
-    for predictor in design.auxiliary:
-        if predictor.channel is Channel.LOG_SCALE:
-            scale = float(np.exp(np.mean(predictor.evaluate(alpha)[0])))
-            return scale if scale > 0.0 and np.isfinite(scale) else 1.0
-    return 1.0
+    # The parameters of the scale come before those of thresholds.
+    forms = sum(
+        a * design.product(as_column(name), _some_rows(design))
+        for a, name in zip(alpha, design.scale_variables, strict=False)
+    )
+    with np.errstate(over="ignore"):
+        scale = float(np.mean(np.abs(forms) if design.natural_scale else np.exp(forms)))
+    return scale if scale > 0.0 and np.isfinite(scale) else 1.0

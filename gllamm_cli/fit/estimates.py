@@ -111,6 +111,12 @@ class Estimates:
             **self.matrices,
         }
 
+    def is_cutpoint(self, place: int) -> bool:
+        """Whether a parameter is a threshold of an ordinal response."""
+        equation, name = self.names[place]
+        shown = self.regression
+        return shown is not None and name == "_cons" and equation in shown.auxiliary
+
     def equations(self) -> list[str]:
         """Names of the equations in order."""
         return list(dict.fromkeys(equation for equation, _ in self.names))

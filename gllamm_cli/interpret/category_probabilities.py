@@ -28,8 +28,11 @@ Predictor = Callable[[str], FloatArray]
 
 def outcome_count(found: Estimates) -> int:
     """Number of outcomes of an ordinal or multinomial model."""
-    cuts = sum(equation.startswith("cut") for equation, _ in found.names)
-    return 1 + (len(found.equations()) if found.command == "mlogit" else cuts)
+    return 1 + (len(found.equations()) if found.command == "mlogit" else len(_cutpoints(found)))
+
+
+def _cutpoints(found: Estimates) -> list[float]:
+    return [float(b) for place, b in enumerate(found.b) if found.is_cutpoint(place)]
 
 
 def new_names(run: Run, parsed: Parsed, text: str, most: int) -> list[str]:
@@ -78,8 +81,8 @@ def _ordinal(found: Estimates, predictor: Predictor) -> list[FloatArray]:
 
     xb = predictor(found.names[0][0])
     distribution = ndtr if found.command == "oprobit" else expit
-    cuts = [x for x, (of, _) in zip(found.b, found.names, strict=True) if of.startswith("cut")]
-    below = [np.zeros_like(xb), *(distribution(cut - xb) for cut in cuts), np.ones_like(xb)]
+    cuts = (distribution(cut - xb) for cut in _cutpoints(found))
+    below = [np.zeros_like(xb), *cuts, np.ones_like(xb)]
     # Where the linear predictor is missing, so are the first and last, too.
     below = [np.where(np.isnan(xb), np.nan, each) for each in below]
     return [upper - lower for lower, upper in pairwise(below)]

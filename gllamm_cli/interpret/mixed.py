@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 import re
 from dataclasses import dataclass, replace
+from itertools import count as count_from
 
 import numpy as np
 
@@ -274,9 +275,10 @@ def _weight_of_rows(run: Run, parsed: Parsed) -> tuple[tuple[int, str], ...]:
 def _names(fit: Fit) -> tuple[tuple[str, str], ...]:
     depvar = fit.spec.depvar
     made: list[tuple[str, str]] = []
+    cuts = count_from(1)
     for name in fit.names:
         if name.block == "threshold":
-            made.append((f"cut{sum(of.startswith('cut') for of, _ in made) + 1}", "_cons"))
+            made.append((f"cut{next(cuts)}", "_cons"))
         elif name.block == "fixed":
             made.append((depvar, name.name))
         else:
@@ -307,7 +309,7 @@ def _show(
     sampling = bool(fit.spec.sampling_weights)
     word = "Log pseudolikelihood" if sampling else "Log likelihood"
     left.append(f"{word} = {display(fit.log_likelihood)}")
-    cuts = tuple(dict.fromkeys(of for of, _ in names if of.startswith("cut")))
+    cuts = tuple(names[k][0] for k in fit.block("threshold"))
     shown_equations = {fit.spec.depvar, *cuts}
     hidden = tuple(dict.fromkeys(of for of, _ in names if of not in shown_equations))
     below = [] if sampling else _against_one_level(run, fit, data)

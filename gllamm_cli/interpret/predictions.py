@@ -160,8 +160,8 @@ def _linear_predictor(run: Run, found: Estimates, of: str) -> tuple[FloatArray, 
     """Linear predictor of an equation without offset, and its columns."""
     total = np.zeros(run.data.n_rows)
     columns: list[FloatArray] = []
-    for (equation, name), b in zip(found.names, found.b, strict=True):
-        if equation != of or equation.startswith("cut"):
+    for place, ((equation, name), b) in enumerate(zip(found.names, found.b, strict=True)):
+        if equation != of or found.is_cutpoint(place):
             continue
         if name == "_cons":
             x = np.ones(run.data.n_rows)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
+from itertools import count as count_from
 
 import numpy as np
 
@@ -231,9 +232,10 @@ def _most_frequent(setup: Setup, y: FloatArray) -> float:
 def _names(setup: Setup, fitted: OneLevelFit, link: str) -> Names:
     """Names of parameters as Stata has them for these commands."""
     made: list[tuple[str, str]] = []
+    cuts = count_from(1)
     for name in fitted.fit.names:
         if name.block == "threshold":
-            made.append((f"cut{len([1 for of, _ in made if of.startswith('cut')]) + 1}", "_cons"))
+            made.append((f"cut{next(cuts)}", "_cons"))
         elif link == "mlogit":
             made.append((_outcome_name(setup, name.equation), name.name))
         else:
@@ -297,7 +299,7 @@ def finish(
         found = dict.fromkeys(name.equation.removeprefix("c") for name in fit.names)
         numbers = sorted([*(float(e) for e in found if _is_number(e)), base])
         place = (_outcome_name(setup, number_text(base)), numbers.index(base))
-    cuts = tuple(equation for equation, _ in names if equation.startswith("cut"))
+    cuts = tuple(names[k][0] for k in fit.block("threshold"))
     clusters = None
     if setup.cluster is not None:
         clusters = len(np.unique(setup.data.column(setup.cluster)[fitted.rows]))
@@ -309,7 +311,7 @@ def finish(
         exponentiated=exponentiate,
         several=several,
         base=place,
-        auxiliary=tuple(dict.fromkeys(cuts)) if link in ("ologit", "oprobit") else (),
+        auxiliary=cuts,
         clusters=clusters,
     )
     fitted_here = np.zeros(run.data.n_rows, dtype=bool)

@@ -80,6 +80,20 @@ def test_means_after_glm_have_its_link():
         np.testing.assert_allclose(r, price - m, atol=1e-6)
 
 
+@pytest.mark.parametrize(
+    "model",
+    ["logit {} mpg", "ologit {} mpg", "melogit {} mpg || rep78:", "meologit {} mpg || rep78:"],
+)
+def test_a_response_may_be_called_as_a_cutpoint_is(model):
+    """Its coefficients were taken for cutpoints, and predictions were zero."""
+    script = f"{AUTO}gen cut1 = foreign\n{{}}\npredict double x, xb\npredict double p"
+    found, renamed = (after(script.format(model.format(name))) for name in ("foreign", "cut1"))
+    for name in ("x", "p"):
+        np.testing.assert_allclose(*(columns(each, name)[0] for each in (found, renamed)))
+    lines = printed(script.format(model.format("cut1")))
+    assert any("        mpg |" in line for line in lines)
+
+
 def test_only_the_statistic_that_was_not_named_is_said_to_be_assumed():
     lines = printed(f"{AUTO}quietly logit foreign mpg\npredict p\npredict q, pr")
     assert lines == ["(option pr assumed; Pr(foreign))"]

@@ -153,6 +153,8 @@ def _values(run: Run, found: Estimates, kind: str, parsed: Parsed) -> FloatArray
     if kind == "residuals":
         return run.data.column(found.depvar) - xb
     mean = inverse_link(found.macros["link"], xb)
+    if "denominator" in found.macros:
+        mean = mean * run.evaluator().number(parse_expression(found.macros["denominator"]))
     return run.data.column(found.depvar) - mean if kind == "response" else mean
 
 
@@ -180,7 +182,7 @@ def _complementary(xb: FloatArray) -> FloatArray:
 
 
 def inverse_link(link: str, xb: FloatArray) -> FloatArray:
-    """Means at linear predictors."""
+    """Means at linear predictors, by Stata's links."""
     from scipy.special import expit, ndtr
 
     inverse: dict[str, Callable[[FloatArray], FloatArray]] = {
@@ -190,6 +192,7 @@ def inverse_link(link: str, xb: FloatArray) -> FloatArray:
         "logit": expit,
         "probit": ndtr,
         "cll": _complementary,
+        "ll": lambda x: np.exp(-np.exp(-x)),
     }
     with np.errstate(all="ignore"):
         return np.asarray(inverse[link](xb), dtype=np.float64)

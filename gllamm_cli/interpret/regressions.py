@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from itertools import count as count_from
 
@@ -261,6 +262,7 @@ def finish(
     base: float | None,
     *,
     names: Names | None = None,
+    macros: Mapping[str, str] | None = None,
 ) -> None:
     """Keep the results and print them."""
     fit = fitted.fit
@@ -328,7 +330,7 @@ def finish(
         rank=int(fit.n_free),
         sample=run.data.row_ids[fitted_here],
         scalars=scalars,
-        macros={**macros_of(setup, robust), "link": link},
+        macros={**macros_of(setup, robust), "link": link, **(macros or {})},
         regression=shown,
     )
     if not parsed.has("nolog"):

@@ -94,6 +94,32 @@ def test_a_response_may_be_called_as_a_cutpoint_is(model):
     assert any("        mpg |" in line for line in lines)
 
 
+@pytest.mark.parametrize("trials", ["5", "n"])
+def test_means_after_binomial_counts_are_counts(trials):
+    session = after(
+        f"{AUTO}gen n = 5\nquietly glm rep78 mpg, family(binomial {trials})\npredict double m\n"
+        "predict double x, xb\npredict double r, response"
+    )
+    m, x, r, y = columns(session, "m", "x", "r", "rep78")
+    np.testing.assert_allclose(m, 5 / (1 + np.exp(-x)))
+    np.testing.assert_allclose(r, y - m, atol=1e-6)
+
+
+def test_log_log_link_of_glm_has_the_sign_of_stata():
+    """The link is -ln(-ln(mu)), so coefficients are those of cloglog for failures, negated."""
+    session = after(
+        f"{AUTO}gen domestic = 1 - foreign\n"
+        "glm foreign mpg, family(binomial) link(loglog) offset(time)\n"
+        "predict double m\nmatrix a = e(b)\n"
+        "gen minus = -time\ncloglog domestic mpg, offset(minus)\n"
+        "predict double p\nmatrix b = e(b)"
+    )
+    a, b = (session.matrices[name].values for name in "ab")
+    np.testing.assert_allclose(a, -b, rtol=1e-6)
+    m, p = columns(session, "m", "p")
+    np.testing.assert_allclose(m, 1 - p, rtol=1e-6)
+
+
 def test_only_the_statistic_that_was_not_named_is_said_to_be_assumed():
     lines = printed(f"{AUTO}quietly logit foreign mpg\npredict p\npredict q, pr")
     assert lines == ["(option pr assumed; Pr(foreign))"]
@@ -109,6 +135,10 @@ def test_only_the_statistic_that_was_not_named_is_said_to_be_assumed():
         ("quietly mixed mpg weight || foreign:\npredict mpg, fitted", 110),
         ("quietly mixed mpg weight || foreign:\npredict a, pr", 198),
         ("quietly ologit rep78 mpg\npredict a, n", 198),
+        ("glm foreign mpg, family(poisson rep78)", 198),
+        ("glm foreign mpg, family(binomial rep78 time)", 198),
+        ("glm foreign mpg, family(binomial zz)", 111),
+        ("glm rep78 mpg, family(binomial) link(ologit)", 198),
         ("predict a", 301),
     ],
 )

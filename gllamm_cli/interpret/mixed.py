@@ -19,7 +19,7 @@ from gllamm_cli.fit.estimator import fit_model
 from gllamm_cli.fit.fit import Fit
 from gllamm_cli.interpret.factors import expand_factors
 from gllamm_cli.interpret.fitted import fitted_columns
-from gllamm_cli.interpret.multilevel import ONE, multilevel_lines
+from gllamm_cli.interpret.multilevel import ONE, PANEL, multilevel_lines
 from gllamm_cli.interpret.multilevel_results import show_fit
 from gllamm_cli.interpret.run import Parsed, Run
 from gllamm_cli.model.families import LINK_BY_NAME, find_family, find_link
@@ -32,7 +32,7 @@ from gllamm_cli.stata.varlist import expand_varlist, find_variable, parse_varlis
 
 OPTIONS = (
     "RE MLE ML FE PA i(v) NOCONstant OFFset(v) EXPosure(v) INTPoints(n) INTMethod(w) Level(n) "
-    "NOLOg LOG OR IRr EForm VARiance STDDEViations COVariance(w) Family(t) LINk(w) LAPlace REML "
+    "NOLOg LOG OR IRr EForm VARiance STDDEViations Family(t) LINk(w) LAPlace REML "
     "NOHeader VCE(t) Robust DIFficult ITERate(n) QUAD(n) BINomial(t) NORMAL"
 )
 REFUSED = ("fe", "pa", "laplace", "reml", "intmethod", "iterate", "noheader")
@@ -194,6 +194,8 @@ def _estimate(run: Run, parsed: Parsed, levels: list[_Level]) -> None:
     refused = [name for name, commands in NOT_ALWAYS.items() if run.name not in commands]
     if run.name in LINEAR:
         refused.append("offset")
+    if run.name in PANEL:
+        refused += ["variance", "stddeviations"]
     for option in (*REFUSED, *refused):
         if parsed.has(option):
             raise NotSupported(
@@ -284,7 +286,8 @@ def _fit(
             equations[f"re{len(equations) + 1}"] = (name,)
     if 0 in numbers:
         raise InvalidSyntax("a level without random effects", span=run.span)
-    points = int(parsed.number("intpoints", parsed.number("quad", 7.0)))
+    default = 12.0 if run.name in PANEL else 7.0
+    points = int(parsed.number("intpoints", parsed.number("quad", default)))
     several = max(numbers) > 1
     uncorrelated = several and not any(level.unstructured for level in levels)
     if several and len({level.unstructured for level in levels if len(level.variables) > 0}) > 1:

@@ -10,15 +10,17 @@ from itertools import count as count_from
 import numpy as np
 
 from gllamm_cli.data import Dataset
-from gllamm_cli.fit.estimates import Estimates
+from gllamm_cli.fit.estimates import Estimates, OwnScale
 from gllamm_cli.fit.fit import Fit
 from gllamm_cli.fit.natural import NaturalKind, natural_estimates
 from gllamm_cli.fit.one_level import fit_one_level
-from gllamm_cli.interpret.multilevel import ONE
+from gllamm_cli.interpret.multilevel import ONE, PANEL
 from gllamm_cli.interpret.run import Parsed, Run
 from gllamm_cli.model.spec import Sample
 from gllamm_cli.report.regression import Regression, count
 from gllamm_cli.stata.format import display, format_f
+
+SMALLEST_DEVIATION = 1e-100
 
 
 def _names(fit: Fit) -> tuple[tuple[str, str], ...]:
@@ -103,7 +105,36 @@ def show_fit(
         ),
         latent=fit,
     )
+    if run.name in PANEL:
+        run.session.results = _on_panel_scale(run.session.results, fit)
     run.print(*(f"note: {note.replace('nip()', 'intpoints()')}" for note in fit.notes))
+
+
+def _on_panel_scale(found: Estimates, fit: Fit) -> Estimates:
+    """Name and transform variances as Stata's panel commands do."""
+    names, b, derivative = list(found.names), fit.estimates.copy(), np.ones(len(fit.estimates))
+    (effect,), scale = fit.block("diagonal"), fit.block("scale")
+    # The logarithm of a variance of zero still has to be a number.
+    sd = max(float(b[effect]), SMALLEST_DEVIATION)
+    names[effect] = (PANEL[found.command], "_cons")
+    match PANEL[found.command]:
+        case "lnsig2u":
+            b[effect], derivative[effect] = 2.0 * math.log(sd), 2.0 / sd
+        case "sigma2_u":
+            b[effect], derivative[effect] = sd * sd, 2.0 * sd
+    for k in scale:
+        names[k] = ("sigma_e", "_cons")
+        b[k] = derivative[k] = math.exp(b[k])
+    assert found.regression is not None, "it is shown as a regression"
+    hidden = tuple(names[k][0] for k in (effect, *scale))
+    return replace(
+        found,
+        names=tuple(names),
+        b=b,
+        V=found.V * np.outer(derivative, derivative),
+        regression=replace(found.regression, hidden=hidden),
+        scale=OwnScale(found.names, derivative),
+    )
 
 
 def _rows(fit: Fit, data: Dataset) -> np.ndarray[tuple[int], np.dtype[np.int64]]:

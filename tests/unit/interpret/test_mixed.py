@@ -1,6 +1,7 @@
 """Stata's own multilevel commands give what the same model gives in gllamm."""
 
 import math
+import re
 
 import numpy as np
 import pytest
@@ -30,7 +31,7 @@ PAIRS = [
     (
         WOMEN,
         "xtset district\nxtprobit user age",
-        "gllamm user age, i(district) family(binom) link(probit) adapt nip(7)",
+        "gllamm user age, i(district) family(binom) link(probit) adapt nip(12)",
     ),
 ]
 COUNTS = (
@@ -46,7 +47,7 @@ PAIRS += [
     (
         COUNTS,
         "xtpoisson count lbase, i(subject) normal offset(le)",
-        "gllamm count lbase, i(subject) family(poisson) adapt nip(7) offset(le)",
+        "gllamm count lbase, i(subject) family(poisson) adapt nip(12) offset(le)",
     ),
     *(
         (
@@ -72,7 +73,7 @@ PAIRS += [
             "gllamm n age, i(district) family(binom) link(oprobit) adapt nip(7)",
         )
         for command in (
-            "xtoprobit n age, i(district)",
+            "xtoprobit n age, i(district) intpoints(7)",
             "meglm n age || district:, family(ordinal) link(probit)",
         )
     ),
@@ -98,9 +99,10 @@ def test_same_model(data, command, gllamm):
     assert error is None, error.render()
     other, _, error = run_do(f"{data}{gllamm}")
     assert error is None, error.render()
-    np.testing.assert_allclose(own.results.b, other.results.b, rtol=1e-5, atol=1e-7)
+    found = own.results.of_fit_parameters()
+    np.testing.assert_allclose(found.b, other.results.b, rtol=1e-5, atol=1e-7)
     np.testing.assert_allclose(
-        np.sqrt(np.diag(own.results.V)), np.sqrt(np.diag(other.results.V)), rtol=1e-3
+        np.sqrt(np.diag(found.V)), np.sqrt(np.diag(other.results.V)), rtol=1e-3
     )
     assert own.results.log_likelihood == pytest.approx(other.results.log_likelihood, abs=1e-6)
 
@@ -127,6 +129,9 @@ def test_results_of_a_random_intercept_model():
         ("mixed math cses || school:, offset(ses)", 198),
         ("melogit math cses || school:, exposure(ses)", 198),
         ("xtlogit math cses, i(school) normal", 198),
+        ("xtreg math cses, i(school) mle variance", 198),
+        ("xtreg math cses, i(school) mle covariance(unstructured)", 198),
+        ("mixed math cses, covariance(unstructured) || school: cses", 198),
         ("meglm math cses || school:, family(poisson ses)", 198),
         ("meglm math cses || school:, family(binomial ses 3)", 198),
         ("meglm math cses || school:, family(ordinal) link(log)", 198),
@@ -182,6 +187,74 @@ def test_robust_results_name_their_clusters_and_have_no_likelihood_ratio():
     assert not any(line.startswith("LR test") for line in lines)
 
 
+def table_rows(lines):
+    """Numbers of the rows of tables by their names."""
+    found = {}
+    for name, bar, numbers in (line.partition(" |") for line in lines):
+        words = numbers.split()
+        if bar and words and all(re.fullmatch(r"[-+.\de]+", word) for word in words):
+            found[name.strip()] = [float(word) for word in words]
+    return found
+
+
+def test_panel_commands_show_the_logarithm_of_the_variance():
+    _, lines, error = run_do(
+        f"{CLINIC}xtlogit out trt, i(subject)\nmelogit out trt || subject:, intpoints(12)"
+    )
+    assert error is None, error.render()
+    rows = table_rows(lines)
+    log, sd, rho, variance = (rows[name] for name in ("/lnsig2u", "sigma_u", "rho", "var(_cons)"))
+    assert log[0] == pytest.approx(np.log(variance[0]), rel=1e-4)
+    assert log[1] == pytest.approx(variance[1] / variance[0], rel=1e-3)
+    assert log[2:] == pytest.approx(
+        [log[0] - 1.959964 * log[1], log[0] + 1.959964 * log[1]], rel=1e-5
+    )
+    assert [sd[0], *sd[2:]] == pytest.approx(np.exp(np.array([log[0], *log[2:]]) / 2), rel=1e-5)
+    of_log = np.exp([log[0], *log[2:]])
+    assert [rho[0], *rho[2:]] == pytest.approx(of_log / (of_log + np.pi**2 / 3), rel=1e-5)
+    assert not any("Random-effects Parameters" in line for line in lines[: len(lines) // 2])
+
+
+@pytest.mark.parametrize(
+    ("command", "names"),
+    [
+        ("xtreg rat trt, i(subject) mle", ("sigma_e", "sigma_u")),
+        ("xtpoisson count lbase, i(subject) normal", ("lnsig2u",)),
+        ("xtologit rat trt, i(subject)", ("sigma2_u",)),
+    ],
+)
+def test_names_and_tests_of_variances_after_panel_commands(command, names):
+    data = COUNTS if "count" in command else CLINIC
+    session, lines, error = run_do(f"{data}{command}\nestat vc")
+    assert error is None, error.render()
+    found = session.results
+    assert {of for of, _ in found.names if "sig" in of} == set(names)
+    for name in names:
+        b, se = (found.coefficient(name, "_cons", each) for each in (False, True))
+        assert table_rows(lines)[f"/{name}"][:2] == pytest.approx([b, se], rel=1e-5)
+    variance = table_rows(lines)["var(_cons)"]
+    sd, error = found.scalars["sigma_u"], variance[1] / (2 * np.sqrt(variance[0]))
+    of_sd = {"sigma_u": 1.0, "lnsig2u": 2 / sd, "sigma2_u": 2 * sd}[names[-1]]
+    assert found.coefficient(names[-1], "_cons", True) == pytest.approx(error * of_sd, rel=1e-4)
+    assert ("rho" in table_rows(lines)) == command.startswith("xtreg")
+
+
+def test_commands_after_panel_commands_have_the_parameters_of_the_fit():
+    script = f"{CLINIC}quietly xtlogit out trt, i(subject)\n"
+    session, lines, error = run_do(
+        f"{script}estat bootstrap, reps(3) seed(1)\nestat profile [sub1_1]_cons"
+    )
+    assert error is None, error.render()
+    found = session.results
+    k = len(found.b) - 1
+    kept = session.results.all_matrices["se"].values[0, k]
+    assert found.coefficient("lnsig2u", "_cons", True) == pytest.approx(
+        kept * 2 / found.scalars["sigma_u"]
+    )
+    assert np.sqrt(found.of_fit_parameters().V[k, k]) == pytest.approx(kept)
+    assert any("sub1_1" in line for line in lines)
+
+
 def random_part(text, label):
     """Numbers of the last line about a random effect."""
     lines = [line for line in printed(text) if f"{label} |" in line]
@@ -221,7 +294,7 @@ def test_standard_deviations_and_correlations():
 
 def test_commands_alone_show_their_results_again():
     model = "xtlogit out trt, i(subject)\n"
-    assert printed(f"{CLINIC}quietly {model}xtlogit") == printed(CLINIC + model)[1:]
+    assert printed(f"{CLINIC}quietly {model}xtlogit") == printed(CLINIC + model)
     assert "Odds Ratio" in "\n".join(printed(f"{CLINIC}quietly {model}xtlogit, or"))
     assert failure(CLINIC + "xtlogit").rc == 301
     assert failure(CLINIC + model + "melogit").rc == 301

@@ -295,3 +295,9 @@ predict t
 def test_requests_for_outcomes_that_are_not_there(request_, rc):
     fitted = "sysuse auto, clear\nquietly mlogit rep78 mpg\npredict "
     assert failure(f"{fitted}{request_}").rc == rc
+
+
+def test_log_likelihood_of_the_constant_alone():
+    found = results("regress mpg weight foreign")
+    assert found.scalars["ll_0"] == pytest.approx(results("regress mpg").log_likelihood)
+    assert "ll_0" not in results("regress mpg weight, noconstant").scalars

@@ -10,6 +10,7 @@ import numpy as np
 
 from gllamm_cli.errors import (
     AlreadyDefined,
+    InvalidSyntax,
     TooFewVariables,
     TooManyVariables,
     VariableNotFound,
@@ -74,11 +75,27 @@ def probabilities(
     return [every[_outcome(run, found, parsed.text("outcome", "#1"), len(every))]]
 
 
-def _multinomial(found: Estimates, predictor: Predictor) -> list[FloatArray]:
+def equation_of(run: Run, found: Estimates, parsed: Parsed) -> str:
+    """Equation of the outcome in outcome(); that of the base outcome has no coefficients."""
+    if found.command != "mlogit":
+        raise InvalidSyntax(
+            "option outcome() not allowed with a linear predictor",
+            span=parsed.options["outcome"].span,
+            hint="it is the same for all outcomes",
+        )
+    equations = found.equations()
+    equations.insert(_place_of_base(found), "")
+    return equations[_outcome(run, found, parsed.text("outcome"), len(equations))]
+
+
+def _place_of_base(found: Estimates) -> int:
     shown = found.regression
-    place = shown.base[1] if shown is not None and shown.base is not None else 0
+    return shown.base[1] if shown is not None and shown.base is not None else 0
+
+
+def _multinomial(found: Estimates, predictor: Predictor) -> list[FloatArray]:
     predictors = [predictor(equation) for equation in found.equations()]
-    predictors.insert(place, np.zeros_like(predictors[0]))
+    predictors.insert(_place_of_base(found), np.zeros_like(predictors[0]))
     largest = np.maximum.reduce(predictors)
     relative = [np.exp(each - largest) for each in predictors]
     return [part / sum(relative) for part in relative]

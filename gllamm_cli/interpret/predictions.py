@@ -161,11 +161,13 @@ def _offset(run: Run, found: Estimates, parsed: Parsed) -> FloatArray | float:
 
 
 def _values(run: Run, found: Estimates, kind: str, parsed: Parsed, effects: Effects) -> FloatArray:
-    first = found.depvar if found.latent is not None else found.names[0][0]
-    xb, columns = _linear_predictor(run, found, first)
+    equation = found.depvar if found.latent is not None else found.names[0][0]
+    if parsed.has("outcome"):
+        equation = category_probabilities.equation_of(run, found, parsed)
+    xb, columns = _linear_predictor(run, found, equation)
     if kind == "stdp":
-        X = np.column_stack(columns)
-        V = found.V[: X.shape[1], : X.shape[1]]
+        X = np.column_stack([*columns.values()]) if columns else np.zeros((len(xb), 0))
+        V = found.V[np.ix_([*columns], [*columns])]
         return np.asarray(np.sqrt(np.einsum("ij,jk,ik->i", X, V, X)))
     xb = xb + _offset(run, found, parsed)
     if found.latent is not None:
@@ -181,10 +183,12 @@ def _values(run: Run, found: Estimates, kind: str, parsed: Parsed, effects: Effe
     return run.data.column(found.depvar) - mean if kind == "response" else mean
 
 
-def _linear_predictor(run: Run, found: Estimates, of: str) -> tuple[FloatArray, list[FloatArray]]:
-    """Linear predictor of an equation without offset, and its columns."""
+def _linear_predictor(
+    run: Run, found: Estimates, of: str
+) -> tuple[FloatArray, dict[int, FloatArray]]:
+    """Linear predictor of an equation without offset, and its columns by place in e(b)."""
     total = np.zeros(run.data.n_rows)
-    columns: list[FloatArray] = []
+    columns: dict[int, FloatArray] = {}
     for place, ((equation, name), b) in enumerate(zip(found.names, found.b, strict=True)):
         if equation != of or found.is_cutpoint(place):
             continue
@@ -195,7 +199,7 @@ def _linear_predictor(run: Run, found: Estimates, of: str) -> tuple[FloatArray, 
         else:
             expanded = expand_factors(whole(name), run.data)
             x = expanded.dataset.column(expanded.names[0])
-        columns.append(x)
+        columns[place] = x
         total = total + float(b) * x
     return total, columns
 

@@ -104,6 +104,7 @@ def read_setup(run: Run, parsed: Parsed) -> Setup:
     kind = weights.kind if weights is not None else ""
     if weights is not None:
         data = data.with_column(TEMPORARY, weights.values, storage_type="double")
+    refuse_two_offsets(parsed)
     offset, offset_as_typed = None, ""
     for option, expression in (("offset", "{}"), ("exposure", "ln({})")):
         if parsed.has(option):
@@ -149,6 +150,16 @@ def read_setup(run: Run, parsed: Parsed) -> Setup:
         level=level,
         exponentiate=any(parsed.has(option) for option in EXPONENTIATED),
     )
+
+
+def refuse_two_offsets(parsed: Parsed) -> None:
+    """Raise r(198) for ``offset()`` and ``exposure()`` in one command."""
+    if parsed.has("offset") and parsed.has("exposure"):
+        raise InvalidSyntax(
+            "only one of offset() or exposure() can be specified",
+            span=parsed.options["exposure"].span,
+            hint="generate their sum: offset() takes a logarithm",
+        )
 
 
 def model_spec(setup: Setup, family: str, link: str, base: float | None = None) -> ModelSpec:

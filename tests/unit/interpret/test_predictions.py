@@ -95,6 +95,21 @@ def test_a_response_may_be_called_as_a_cutpoint_is(model):
     assert any("        mpg |" in line for line in lines)
 
 
+def test_linear_predictor_of_an_outcome():
+    session = after(
+        f"{AUTO}keep if rep78 > 2\nquietly mlogit rep78 mpg, base(4)\n"
+        "predict double a, xb outcome(5)\npredict double b, xb outcome(#2)\n"
+        "predict double s, stdp outcome(5)\npredict double z, stdp outcome(4)"
+    )
+    a, b, s, z, mpg = columns(session, "a", "b", "s", "z", "mpg")
+    found = session.results
+    np.testing.assert_allclose(a, found.b[2] * mpg + found.b[3])
+    X = np.column_stack([mpg, np.ones(len(mpg))])
+    np.testing.assert_allclose(s, np.sqrt(np.sum((X @ found.V[2:, 2:]) * X, axis=1)))
+    assert not b.any()
+    assert not z.any()
+
+
 @pytest.mark.parametrize("trials", ["5", "n"])
 def test_means_after_binomial_counts_are_counts(trials):
     session = after(
@@ -240,6 +255,10 @@ def test_predictions_have_the_type_that_was_set():
         ("quietly mixed mpg weight || foreign:\npredict mpg, fitted", 110),
         ("quietly mixed mpg weight || foreign:\npredict a, pr", 198),
         ("quietly ologit rep78 mpg\npredict a, n", 198),
+        ("quietly ologit rep78 mpg\npredict a, xb outcome(3)", 198),
+        ("quietly melogit foreign mpg || rep78:\npredict a, xb outcome(1)", 198),
+        ("poisson rep78 mpg, offset(price) exposure(weight)", 198),
+        ("mepoisson rep78 mpg || foreign:, offset(price) exposure(weight)", 198),
         ("glm foreign mpg, family(poisson rep78)", 198),
         ("glm foreign mpg, family(binomial rep78 time)", 198),
         ("glm foreign mpg, family(binomial zz)", 111),

@@ -10,17 +10,8 @@ from gllamm_cli.errors import InvalidSyntax
 from gllamm_cli.fit.fit import Fit
 from gllamm_cli.fit.one_level import OneLevelFit, fit_one_level
 from gllamm_cli.interpret.predictions import inverse_link
-from gllamm_cli.interpret.regressions import (
-    OPTIONS,
-    OWN_OPTIONS,
-    TEMPORARY,
-    WEIGHTS,
-    Setup,
-    finish,
-    model_spec,
-    read_setup,
-    replayed,
-)
+from gllamm_cli.interpret.regression_setup import TEMPORARY, Setup, model_spec, read_setup
+from gllamm_cli.interpret.regressions import OPTIONS, OWN_OPTIONS, WEIGHTS, finish, replayed
 from gllamm_cli.interpret.run import Parsed, Run
 from gllamm_cli.model.families import find_family, find_link
 from gllamm_cli.model.spec import CONSTANT, Response

@@ -9,14 +9,8 @@ from numpy.typing import NDArray
 
 from gllamm_cli.errors import InsufficientObservations
 from gllamm_cli.fit.estimates import Estimates
-from gllamm_cli.interpret.regressions import (
-    TEMPORARY,
-    WEIGHTS,
-    Setup,
-    macros_of,
-    read_setup,
-    replayed,
-)
+from gllamm_cli.interpret.regression_setup import TEMPORARY, Setup, read_setup
+from gllamm_cli.interpret.regressions import WEIGHTS, macros_of, replayed
 from gllamm_cli.interpret.run import Parsed, Run
 from gllamm_cli.report.regression import Regression, count, header_lines, regression_lines
 from gllamm_cli.stata.format import format_f, format_g

@@ -21,7 +21,7 @@ from gllamm_cli.interpret.factors import expand_factors
 from gllamm_cli.interpret.fitted import fitted_columns
 from gllamm_cli.interpret.multilevel import ONE, PANEL, multilevel_lines
 from gllamm_cli.interpret.multilevel_results import show_fit
-from gllamm_cli.interpret.regressions import refuse_two_offsets
+from gllamm_cli.interpret.regression_setup import refuse_two_offsets
 from gllamm_cli.interpret.run import Parsed, Run
 from gllamm_cli.model.families import LINK_BY_NAME, find_family, find_link
 from gllamm_cli.model.resolve import Definitions, resolve

@@ -301,3 +301,23 @@ def test_log_likelihood_of_the_constant_alone():
     found = results("regress mpg weight foreign")
     assert found.scalars["ll_0"] == pytest.approx(results("regress mpg").log_likelihood)
     assert "ll_0" not in results("regress mpg weight, noconstant").scalars
+
+
+@pytest.mark.parametrize("command", ["logit", "probit", "cloglog"])
+def test_indicators_that_determine_the_outcome_are_dropped_with_their_rows(command):
+    data = "sysuse auto, clear\ngen dear = price > 12000\ngen light = weight < 2100\n"
+    data += "quietly {\nreplace foreign = 0 if dear\nreplace foreign = 1 if light\n"
+    data += "replace mpg = . in 3\n}\n"
+    session, lines, error = run_do(f"{data}{command} foreign mpg dear light, nolog")
+    assert error is None, error.render()
+    x = run_do(data)[0].dataset.frame.dropna(subset="mpg")
+    assert lines[:4] == [
+        "note: dear != 0 predicts failure perfectly",
+        f"      dear dropped and {x.dear.sum():g} obs not used",
+        "note: light != 0 predicts success perfectly",
+        f"      light dropped and {x.light.sum():g} obs not used",
+    ]
+    same = run_do(f"{data}{command} foreign mpg if !dear & !light")[0].results
+    np.testing.assert_allclose(session.results.b, same.b)
+    assert session.results.n == same.n
+    assert [name for _, name in session.results.names] == ["mpg", "_cons"]

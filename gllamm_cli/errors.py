@@ -206,9 +206,17 @@ class InvalidResponse(GllammError):
 
 
 class PerfectPrediction(GllammError):
-    """A covariate that determines the outcome, so that its coefficient is infinite."""
+    """A covariate that determines the outcome, so that its coefficient is infinite.
+
+    Attributes
+    ----------
+    indicator
+        Name of a covariate with two values, and the one that always has the same ``outcome``.
+    """
 
     rc = 198
+    indicator: tuple[str, float] | None = None
+    outcome = ""
 
 
 class NothingToEstimate(GllammError):

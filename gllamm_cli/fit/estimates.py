@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -20,6 +20,22 @@ if TYPE_CHECKING:
 FloatArray = NDArray[np.float64]
 NON_INTEGER = "weights are non-integer"
 """Note of a fit whose weights are no frequencies."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class OwnScale:
+    """How e(b) follows from the parameters of the gllamm fit, one by one.
+
+    Attributes
+    ----------
+    names
+        Those of the fit's parameters.
+    derivative : (K,)
+        Of e(b) in the parameters.
+    """
+
+    names: Names
+    derivative: FloatArray
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -45,6 +61,8 @@ class Estimates:
     latent
         The gllamm fit behind results that are shown as a regression, its parameters in
         the order of e(b).
+    scale
+        Where e(b) has functions of these parameters.
     """
 
     command: str
@@ -64,6 +82,7 @@ class Estimates:
     fit: Fit | None = None
     regression: Regression | None = None
     latent: Fit | None = None
+    scale: OwnScale | None = None
 
     @classmethod
     def of_fit(cls, fit: Fit, sample: NDArray[np.int64] | None = None) -> Estimates:
@@ -110,6 +129,19 @@ class Estimates:
             "V": NamedMatrix(self.V, self.names, self.names),
             **self.matrices,
         }
+
+    def of_fit_parameters(self) -> Estimates:
+        """Return the results with the fit's own parameters, their covariance that in force."""
+        if self.scale is None or self.latent is None:
+            return self
+        V = self.V / np.outer(self.scale.derivative, self.scale.derivative)
+        return replace(self, names=self.scale.names, b=self.latent.estimates, V=V, scale=None)
+
+    def is_cutpoint(self, place: int) -> bool:
+        """Whether a parameter is a threshold of an ordinal response."""
+        equation, name = self.names[place]
+        shown = self.regression
+        return shown is not None and name == "_cons" and equation in shown.auxiliary
 
     def equations(self) -> list[str]:
         """Names of the equations in order."""

@@ -73,9 +73,12 @@ def _robust(
     reduction = build_reduction((), parameters.names)
     engine = Engine(design, parameters, threads)
     scores = engine.cluster_scores(fit.estimates, None) @ reduction.T
-    groups = dataset.column(cluster)[design.rows] if cluster is not None else None
+    (level,) = design.levels
+    # A multinomial response has a row for each category, which are one unit.
+    of_units = design.rows[level.first[:-1]]
+    groups = dataset.column(cluster)[of_units] if cluster is not None else None
     # Sampling weights have made the covariance of the fit a sandwich already.
     model = fit.covariance if fit.model_covariance is None else fit.model_covariance
-    V = sandwich(scores, design.frequency, model, groups)
+    V = sandwich(scores, level.frequency, model, groups)
     kind = "robust" if cluster is None else "cluster"
     return replace(fit, covariance=V, model_covariance=model, std_err_type=kind)

@@ -127,7 +127,7 @@ def _print(run: Run, result: Bootstrap, replications: int, level: float) -> None
     run.print(head[0], title, *head[1:])
     errors = np.sqrt(np.maximum(np.diag(V), 0.0))
     equation: str | None = None
-    for k, (of, name) in enumerate(run.results().names):
+    for k, (of, name) in enumerate(run.results().of_fit_parameters().names):
         if of != equation:
             equation = of
             run.print(DIVIDER, f"{abbreviate(equation):<{NAME_WIDTH}} |")
@@ -150,7 +150,7 @@ def _print_percentiles(run: Run, result: Bootstrap, errors: FloatArray, level: f
         + f"[{level:g}% Conf. Interval]".rjust(25),
     )
     equation: str | None = None
-    for k, (of, name) in enumerate(run.results().names):
+    for k, (of, name) in enumerate(run.results().of_fit_parameters().names):
         if of != equation:
             equation = of
             run.print(DIVIDER, f"{abbreviate(equation):<{NAME_WIDTH}} |")
@@ -167,22 +167,24 @@ def _print_percentiles(run: Run, result: Bootstrap, errors: FloatArray, level: f
 def _keep(run: Run, result: Bootstrap, replications: int, level: float) -> None:
     """Make the covariance that of the replications, as Stata's prefix does."""
     found, fit, V = run.results(), result.fit, result.covariance
+    names = found.of_fit_parameters().names
     errors = np.sqrt(np.maximum(np.diag(V), 0.0))
     reach = critical_value(level) * errors
     ends = (("", "ll"), ("", "ul"))
     matrices = {
-        "se": NamedMatrix.row(errors, found.names),
-        "bias": NamedMatrix.row(result.bias, found.names),
+        "se": NamedMatrix.row(errors, names),
+        "bias": NamedMatrix.row(result.bias, names),
         "ci_normal": NamedMatrix(
-            np.array([fit.estimates - reach, fit.estimates + reach]), ends, found.names
+            np.array([fit.estimates - reach, fit.estimates + reach]), ends, names
         ),
-        "ci_percentile": NamedMatrix(result.percentiles(level), ends, found.names),
-        "V_modelbased": NamedMatrix(fit.covariance, found.names, found.names),
+        "ci_percentile": NamedMatrix(result.percentiles(level), ends, names),
+        "V_modelbased": NamedMatrix(fit.covariance, names, names),
     }
     scalars = {"N_reps": float(replications - result.n_failed), "N_misreps": float(result.n_failed)}
+    scale = found.scale
     run.session.results = replace(
         found,
-        V=V,
+        V=V if scale is None else V * np.outer(scale.derivative, scale.derivative),
         scalars={**found.scalars, **scalars},
         macros={**found.macros, "vcetype": "Bootstrap", "prefix": "bootstrap"},
         matrices={**found.matrices, **matrices},

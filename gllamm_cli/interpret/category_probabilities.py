@@ -10,12 +10,15 @@ import numpy as np
 
 from gllamm_cli.errors import (
     AlreadyDefined,
+    InvalidSyntax,
     TooFewVariables,
     TooManyVariables,
     VariableNotFound,
 )
 from gllamm_cli.fit.estimates import Estimates
 from gllamm_cli.interpret.run import Parsed, Run
+from gllamm_cli.model.families import LINK_BY_NAME
+from gllamm_cli.predict.means import INVERSE_LINKS
 from gllamm_cli.stata.functions import FloatArray
 from gllamm_cli.stata.lexer import whole
 from gllamm_cli.stata.varlist import parse_newlist
@@ -26,10 +29,19 @@ Predictor = Callable[[str], FloatArray]
 """Linear predictor of an equation."""
 
 
+def has_outcomes(found: Estimates) -> bool:
+    """Whether the response has categories with a probability each."""
+    link = LINK_BY_NAME[found.macros.get("link", "ident")]
+    return found.command in COMMANDS or (found.latent is not None and link.ordinal)
+
+
 def outcome_count(found: Estimates) -> int:
     """Number of outcomes of an ordinal or multinomial model."""
-    cuts = sum(equation.startswith("cut") for equation, _ in found.names)
-    return 1 + (len(found.equations()) if found.command == "mlogit" else cuts)
+    return 1 + (len(found.equations()) if found.command == "mlogit" else len(_cutpoints(found)))
+
+
+def _cutpoints(found: Estimates) -> list[float]:
+    return [float(b) for place, b in enumerate(found.b) if found.is_cutpoint(place)]
 
 
 def new_names(run: Run, parsed: Parsed, text: str, most: int) -> list[str]:
@@ -63,23 +75,37 @@ def probabilities(
     return [every[_outcome(run, found, parsed.text("outcome", "#1"), len(every))]]
 
 
-def _multinomial(found: Estimates, predictor: Predictor) -> list[FloatArray]:
+def equation_of(run: Run, found: Estimates, parsed: Parsed) -> str:
+    """Equation of the outcome in outcome(); that of the base outcome has no coefficients."""
+    if found.command != "mlogit":
+        raise InvalidSyntax(
+            "option outcome() not allowed with a linear predictor",
+            span=parsed.options["outcome"].span,
+            hint="it is the same for all outcomes",
+        )
+    equations = found.equations()
+    equations.insert(_place_of_base(found), "")
+    return equations[_outcome(run, found, parsed.text("outcome"), len(equations))]
+
+
+def _place_of_base(found: Estimates) -> int:
     shown = found.regression
-    place = shown.base[1] if shown is not None and shown.base is not None else 0
+    return shown.base[1] if shown is not None and shown.base is not None else 0
+
+
+def _multinomial(found: Estimates, predictor: Predictor) -> list[FloatArray]:
     predictors = [predictor(equation) for equation in found.equations()]
-    predictors.insert(place, np.zeros_like(predictors[0]))
+    predictors.insert(_place_of_base(found), np.zeros_like(predictors[0]))
     largest = np.maximum.reduce(predictors)
     relative = [np.exp(each - largest) for each in predictors]
     return [part / sum(relative) for part in relative]
 
 
 def _ordinal(found: Estimates, predictor: Predictor) -> list[FloatArray]:
-    from scipy.special import expit, ndtr
-
-    xb = predictor(found.names[0][0])
-    distribution = ndtr if found.command == "oprobit" else expit
-    cuts = [x for x, (of, _) in zip(found.b, found.names, strict=True) if of.startswith("cut")]
-    below = [np.zeros_like(xb), *(distribution(cut - xb) for cut in cuts), np.ones_like(xb)]
+    xb = predictor(found.names[0][0] if found.latent is None else found.depvar)
+    below_cut = INVERSE_LINKS[found.macros["link"]].complement
+    cuts = (below_cut(xb - cut) for cut in _cutpoints(found))
+    below = [np.zeros_like(xb), *cuts, np.ones_like(xb)]
     # Where the linear predictor is missing, so are the first and last, too.
     below = [np.where(np.isnan(xb), np.nan, each) for each in below]
     return [upper - lower for lower, upper in pairwise(below)]

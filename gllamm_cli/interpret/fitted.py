@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
 import numpy as np
@@ -16,6 +16,8 @@ from gllamm_cli.interpret.multilevel import ONE
 from gllamm_cli.interpret.run import Run
 from gllamm_cli.model.sample import estimation_rows
 from gllamm_cli.model.spec import CONSTANT, Sample
+from gllamm_cli.stata.expression import parse_expression
+from gllamm_cli.stata.functions import FloatArray
 
 
 def last_fit(run: Run, what: str) -> Fit:
@@ -29,22 +31,37 @@ def last_fit(run: Run, what: str) -> Fit:
             hint="fit the model with gllamm",
         )
     # After bootstrap e(V) is not that of the fit itself.
-    return fit if found.V is fit.covariance else replace(fit, covariance=found.V)
+    V = found.of_fit_parameters().V
+    return fit if V is fit.covariance else replace(fit, covariance=V)
 
 
 def fitted_data(run: Run, fit: Fit) -> Dataset:
     """Data in memory with the columns that an estimation command has made for itself."""
+    names = model_variables(fit.spec)
+    if fit.spec.denominator is not None:
+        names.add(fit.spec.denominator)
+    columns = fitted_columns(run, sorted(names - set(run.data.names)))
+    return run.data.with_columns(columns, storage_type="double") if columns else run.data
+
+
+def fitted_columns(run: Run, names: Iterable[str]) -> dict[str, FloatArray]:
+    """Columns by the names that commands give them: a term, or the expression of an offset."""
     data = run.data
     columns = {}
-    for name in sorted(model_variables(fit.spec) - set(data.names)):
+    for name in names:
         parts = notation_parts(name)
+        if name in data.names:
+            continue
         if name == ONE:
             columns[name] = np.ones(data.n_rows)
         elif parts is not None and all(variable in data.names for variable, _ in parts):
             of = [(data.column(variable), level) for variable, level in parts]
             pieces = [x if level is None else indicator_of(x, level) for x, level in of]
             columns[name] = np.prod(pieces, axis=0)
-    return data.with_columns(columns, storage_type="double") if columns else data
+        elif name.startswith("ln(") or name.isdigit():
+            values = run.evaluator().number(parse_expression(name))
+            columns[name] = np.array(np.broadcast_to(values, (data.n_rows,)))
+    return columns
 
 
 def fitted_rows(run: Run, fit: Fit) -> NDArray[np.bool_]:

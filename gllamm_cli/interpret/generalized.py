@@ -6,24 +6,20 @@ from dataclasses import replace
 
 import numpy as np
 
+from gllamm_cli.errors import InvalidSyntax
 from gllamm_cli.fit.fit import Fit
 from gllamm_cli.fit.one_level import OneLevelFit, fit_one_level
 from gllamm_cli.interpret.predictions import inverse_link
-from gllamm_cli.interpret.regressions import (
-    OPTIONS,
-    OWN_OPTIONS,
-    TEMPORARY,
-    WEIGHTS,
-    Setup,
-    finish,
-    model_spec,
-    read_setup,
-    replayed,
-)
-from gllamm_cli.interpret.run import Run
+from gllamm_cli.interpret.regression_setup import TEMPORARY, Setup, model_spec, read_setup
+from gllamm_cli.interpret.regressions import OPTIONS, OWN_OPTIONS, WEIGHTS, finish, replayed
+from gllamm_cli.interpret.run import Parsed, Run
 from gllamm_cli.model.families import find_family, find_link
 from gllamm_cli.model.spec import CONSTANT, Response
+from gllamm_cli.stata.expression import parse_expression
+from gllamm_cli.stata.varlist import find_variable
 
+LINKS = ("ident", "log", "recip", "logit", "probit", "cll", "ll")
+DENOMINATOR = "__denominator"
 DEFAULT_LINKS = {"gauss": "ident", "binom": "logit", "poiss": "log", "gamma": "recip"}
 
 
@@ -33,18 +29,50 @@ def glm(run: Run) -> None:
     if replayed(run, parsed):
         return
     setup = read_setup(run, parsed)
-    words = parsed.text("family", "gaussian").split()
-    family = find_family(words[0]).name
-    link = find_link(parsed.text("link")).name if parsed.has("link") else DEFAULT_LINKS[family]
-    spec = model_spec(setup, family, link)
-    if len(words) > 1:
-        spec = replace(spec, response=Response(family, link, denominator=words[1]))
+    response, denominator = _response(run, parsed)
+    data = setup.data
+    if denominator:
+        values = run.evaluator().number(parse_expression(denominator))
+        values = np.array(np.broadcast_to(values, (data.n_rows,)))
+        data = data.with_column(DENOMINATOR, values, storage_type="double")
+    turned = response.link == "ll"
+    if turned and setup.offset is not None:
+        data = data.with_column(setup.offset, -data.column(setup.offset))
+    spec = replace(model_spec(setup, response.family, response.link), response=response)
     fitted = fit_one_level(
-        spec, setup.data, robust=setup.robust, cluster=setup.cluster, threads=run.session.threads
+        spec, data, robust=setup.robust, cluster=setup.cluster, threads=run.session.threads
     )
+    if turned:
+        # Stata's log-log link, -ln(-ln(mu)), is the negative of gllamm's.
+        fitted = replace(fitted, fit=replace(fitted.fit, estimates=-fitted.fit.estimates))
     if spec.has_scale:
         fitted = replace(fitted, fit=_without_scale(setup, fitted))
-    finish(run, parsed, setup, fitted, "exp(b)", setup.exponentiate, None)
+    macros = {"denominator": denominator} if denominator else {}
+    finish(run, parsed, setup, fitted, "exp(b)", setup.exponentiate, None, macros=macros)
+
+
+def _response(run: Run, parsed: Parsed) -> tuple[Response, str]:
+    """Family and link, and the number of trials as an expression."""
+    text = parsed.text("family", "gaussian")
+    words = text.split()
+    family = find_family(words[0]).name
+    link = find_link(parsed.text("link")).name if parsed.has("link") else DEFAULT_LINKS[family]
+    if link not in LINKS:
+        raise InvalidSyntax(
+            f"link({parsed.text('link')}) not allowed after glm",
+            span=parsed.options["link"].span,
+            hint="gllamm has it",
+        )
+    if words[2:] or (words[1:] and family != "binom"):
+        raise InvalidSyntax(
+            f"family({text}) not allowed",
+            span=parsed.options["family"].span,
+            hint="one variable or number of trials, after binomial",
+        )
+    if not words[1:]:
+        return Response(family, link), ""
+    denominator = words[1] if words[1].isdigit() else find_variable(words[1], run.data.names)
+    return Response(family, link, DENOMINATOR), denominator
 
 
 def _without_scale(setup: Setup, fitted: OneLevelFit) -> Fit:

@@ -9,14 +9,8 @@ from numpy.typing import NDArray
 
 from gllamm_cli.errors import InsufficientObservations
 from gllamm_cli.fit.estimates import Estimates
-from gllamm_cli.interpret.regressions import (
-    TEMPORARY,
-    WEIGHTS,
-    Setup,
-    macros_of,
-    read_setup,
-    replayed,
-)
+from gllamm_cli.interpret.regression_setup import TEMPORARY, Setup, read_setup
+from gllamm_cli.interpret.regressions import WEIGHTS, macros_of, replayed
 from gllamm_cli.interpret.run import Parsed, Run
 from gllamm_cli.report.regression import Regression, count, header_lines, regression_lines
 from gllamm_cli.stata.format import format_f, format_g
@@ -152,8 +146,8 @@ def _regress_results(
     else:
         right += [("Adj R-squared", f"{adjusted:.4f}"), ("Root MSE", format_g5(math.sqrt(s2)))]
         left = _anova(mss, model_df, rss, df, n)
-    ll = -0.5 * n * (math.log(2 * math.pi) + math.log(rss / n) + 1.0) if rss > 0 else math.nan
-    scalars = {
+    scalars = {"ll_0": _log_likelihood(mss + rss, n)} if setup.constant else {}
+    scalars |= {
         "df_m": float(model_df), "df_r": residual_df, "F": F, "r2": r2, "r2_a": adjusted,
         "rmse": math.sqrt(s2), "mss": mss, "rss": rss,
     }  # fmt: skip
@@ -166,7 +160,7 @@ def _regress_results(
         names=tuple(("", name) for name in names),
         b=b,
         V=V,
-        log_likelihood=ll,
+        log_likelihood=_log_likelihood(rss, n),
         n=n,
         rank=len(b),
         sample=run.data.row_ids[rows],
@@ -190,6 +184,11 @@ def _regress_results(
         )
     elif header and estimates.regression is not None:
         run.print("", *header_lines(estimates.regression))
+
+
+def _log_likelihood(rss: float, n: float) -> float:
+    """Of normal errors with the variance ``rss / n``."""
+    return -0.5 * n * (math.log(2 * math.pi) + math.log(rss / n) + 1.0) if rss > 0 else math.nan
 
 
 def format_g5(x: float) -> str:

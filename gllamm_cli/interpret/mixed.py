@@ -7,7 +7,6 @@ highest to the lowest with their random coefficients.
 
 from __future__ import annotations
 
-import math
 import re
 from dataclasses import dataclass, replace
 
@@ -18,36 +17,43 @@ from gllamm_cli.errors import InvalidSyntax, NoEstimates, NotSupported, VarlistR
 from gllamm_cli.fit.estimates import Estimates
 from gllamm_cli.fit.estimator import fit_model
 from gllamm_cli.fit.fit import Fit
-from gllamm_cli.fit.natural import NaturalKind, natural_estimates
-from gllamm_cli.fit.one_level import fit_one_level
 from gllamm_cli.interpret.factors import expand_factors
-from gllamm_cli.interpret.multilevel import ONE, multilevel_lines
+from gllamm_cli.interpret.fitted import fitted_columns
+from gllamm_cli.interpret.multilevel import ONE, PANEL, multilevel_lines
+from gllamm_cli.interpret.multilevel_results import show_fit
+from gllamm_cli.interpret.regression_setup import refuse_two_offsets
 from gllamm_cli.interpret.run import Parsed, Run
-from gllamm_cli.model.families import find_family, find_link
+from gllamm_cli.model.families import LINK_BY_NAME, find_family, find_link
 from gllamm_cli.model.resolve import Definitions, resolve
-from gllamm_cli.model.spec import Sample
-from gllamm_cli.report.regression import Regression, count
+from gllamm_cli.model.spec import Response
 from gllamm_cli.stata.command import GllammCommand, parse_gllamm
 from gllamm_cli.stata.expression import Name
-from gllamm_cli.stata.format import display, format_f
 from gllamm_cli.stata.lexer import Kind, frame_tokens, part, whole
 from gllamm_cli.stata.varlist import expand_varlist, find_variable, parse_varlist
 
 OPTIONS = (
     "RE MLE ML FE PA i(v) NOCONstant OFFset(v) EXPosure(v) INTPoints(n) INTMethod(w) Level(n) "
-    "NOLOg LOG OR IRr EForm VARiance STDDEViations COVariance(w) Family(t) LINk(w) LAPlace REML "
-    "NOHeader VCE(t) Robust DIFficult ITERate(n) QUAD(n)"
+    "NOLOg LOG OR IRr EForm VARiance STDDEViations Family(t) LINk(w) LAPlace REML "
+    "NOHeader VCE(t) Robust DIFficult ITERate(n) QUAD(n) BINomial(t) NORMAL"
 )
-REFUSED = (
-    "fe", "pa", "vce", "robust", "laplace", "reml", "intmethod", "offset", "exposure", "iterate",
-    "noheader",
-)  # fmt: skip
+REFUSED = ("fe", "pa", "laplace", "reml", "intmethod", "iterate", "noheader")
+NOT_ALWAYS = {
+    "family": ("meglm",),
+    "link": ("meglm",),
+    "binomial": ("melogit", "meprobit", "mecloglog", "xtmelogit", "meqrlogit"),
+    "normal": ("xtpoisson",),
+    "exposure": ("xtpoisson", "mepoisson", "xtmepoisson", "meqrpoisson", "meglm"),
+}
+"""Options that only some commands have."""
+LINEAR = ("xtreg", "mixed", "xtmixed")
 MODELS = {
     "xtreg": ("gauss", "ident", "Random-effects ML regression"),
     "xtlogit": ("binom", "logit", "Random-effects logistic regression"),
     "xtprobit": ("binom", "probit", "Random-effects probit regression"),
     "xtcloglog": ("binom", "cll", "Random-effects complementary log-log model"),
     "xtpoisson": ("poiss", "log", "Random-effects Poisson regression"),
+    "xtologit": ("binom", "ologit", "Random-effects ordered logistic regression"),
+    "xtoprobit": ("binom", "oprobit", "Random-effects ordered probit regression"),
     "mixed": ("gauss", "ident", "Mixed-effects ML regression"),
     "melogit": ("binom", "logit", "Mixed-effects logistic regression"),
     "meprobit": ("binom", "probit", "Mixed-effects probit regression"),
@@ -176,35 +182,92 @@ def random_intercept(run: Run) -> None:
         raise NotSupported(
             "xtreg without mle is not supported", span=run.span, hint="mle fits by likelihood"
         )
-    if run.name == "xtpoisson" and "normal" not in run.span.text:
+    if run.name == "xtpoisson" and not parsed.has("normal"):
         run.print("(random effects are normal, as with the option normal)")
     _estimate(run, parsed, [_Level(panel[0], (), True, False)])
 
 
-xtreg = xtlogit = xtprobit = xtcloglog = xtpoisson = random_intercept
+xtreg = xtlogit = xtprobit = xtcloglog = xtpoisson = xtologit = xtoprobit = random_intercept
 
 
 def _estimate(run: Run, parsed: Parsed, levels: list[_Level]) -> None:
     """Fit; ``levels`` from the lowest to the highest."""
-    for option in REFUSED if run.name == "meglm" else (*REFUSED, "family", "link"):
+    refused = [name for name, commands in NOT_ALWAYS.items() if run.name not in commands]
+    if run.name in LINEAR:
+        refused.append("offset")
+    if run.name in PANEL:
+        refused += ["variance", "stddeviations"]
+    for option in (*REFUSED, *refused):
         if parsed.has(option):
             raise NotSupported(
                 f"{run.name} with {option} is not supported",
                 span=parsed.options[option].span,
                 hint="use gllamm",
             )
-    family, link, title = MODELS[run.name]
-    if parsed.has("family"):
-        family = find_family(parsed.text("family").split()[0]).name
-        link = {"gauss": "ident", "binom": "logit", "poiss": "log", "gamma": "log"}[family]
-    if parsed.has("link"):
-        link = find_link(parsed.text("link")).name
+    title = MODELS[run.name][2]
+    response, trials = _response(run, parsed)
     expansion = expand_factors(parsed.frame.body, run.data)
     if not expansion.names:
         raise VarlistRequired("varlist required", span=run.span, hint="a response and covariates")
     data = expansion.dataset.with_column(ONE, np.ones(run.data.n_rows), storage_type="byte")
-    fit = _fit(run, parsed, data, expansion.names, levels, family, link)
-    _show(run, parsed, fit, levels, title, data)
+    offset = _offset(run, parsed)
+    columns = fitted_columns(run, filter(None, (offset, trials)))
+    data = data.with_columns(columns, storage_type="double")
+    fit = _fit(run, parsed, data, expansion.names, levels, response, offset)
+    macros = {"offset": offset, "denominator": trials}
+    show_fit(run, parsed, fit, title, data, {name: text for name, text in macros.items() if text})
+    run.print(*_lines(run, parsed, run.results()))
+
+
+def _response(run: Run, parsed: Parsed) -> tuple[Response, str]:
+    """Family and link, and the number of trials: a variable or a number."""
+    family, link, _ = MODELS[run.name]
+    option = "family" if parsed.has("family") else "binomial"
+    words = parsed.text("family").split()
+    if parsed.has("family") or parsed.has("link"):
+        family, link = _family(parsed)
+    elif parsed.has("binomial"):
+        words = ["binomial", *parsed.text("binomial").split()]
+    if not words[1:]:
+        return Response(family, link), ""
+    if words[2:] or family != "binom" or LINK_BY_NAME[link].ordinal:
+        raise InvalidSyntax(
+            f"{option}({parsed.text(option)}) not allowed",
+            span=parsed.options[option].span,
+            hint="one variable or number of trials, after binomial",
+        )
+    trials = words[1] if words[1].isdigit() else find_variable(words[1], run.data.names)
+    return Response(family, link, trials), trials
+
+
+def _family(parsed: Parsed) -> tuple[str, str]:
+    """Family and link of ``meglm``."""
+    word = parsed.text("family", "gaussian").split()[0]
+    ordinal = "ordinal".startswith(word)
+    bernoulli = len(word) > 2 and "bernoulli".startswith(word)
+    family = "binom" if ordinal or bernoulli else find_family(word).name
+    link = {"gauss": "ident", "binom": "logit", "poiss": "log", "gamma": "log"}[family]
+    if parsed.has("link"):
+        link = find_link(parsed.text("link")).name
+    if ordinal and not LINK_BY_NAME[link].ordinal:
+        link = f"o{link}"
+        if link not in LINK_BY_NAME:
+            raise InvalidSyntax(
+                f"link({parsed.text('link')}) not allowed with family(ordinal)",
+                span=parsed.options["link"].span,
+                hint="logit, probit, cloglog",
+            )
+    return family, link
+
+
+def _offset(run: Run, parsed: Parsed) -> str | None:
+    """The offset: a variable, or the logarithm of one."""
+    refuse_two_offsets(parsed)
+    for option, expression in (("offset", "{}"), ("exposure", "ln({})")):
+        if parsed.has(option):
+            (name,) = run.option_variables(parsed, option)
+            return expression.format(name)
+    return None
 
 
 def _fit(
@@ -213,8 +276,8 @@ def _fit(
     data: Dataset,
     names: tuple[str, ...],
     levels: list[_Level],
-    family: str,
-    link: str,
+    response: Response,
+    offset: str | None,
 ) -> Fit:
     equations: dict[str, tuple[str, ...]] = {}
     numbers = []
@@ -225,15 +288,18 @@ def _fit(
             equations[f"re{len(equations) + 1}"] = (name,)
     if 0 in numbers:
         raise InvalidSyntax("a level without random effects", span=run.span)
-    points = int(parsed.number("intpoints", parsed.number("quad", 7.0)))
-    several = max(numbers) > 1
-    uncorrelated = several and not any(level.unstructured for level in levels)
-    if several and len({level.unstructured for level in levels if len(level.variables) > 0}) > 1:
+    points = _integration_points(run, parsed)
+    # One effect alone has no covariance, whatever its level says.
+    structures = {
+        level.unstructured for level, number in zip(levels, numbers, strict=True) if number > 1
+    }
+    if len(structures) > 1:
         raise NotSupported("levels with different covariance() are not supported", hint="gllamm")
+    uncorrelated = structures == {False}
     text = (
         f"gllamm {names[0]} , i({' '.join(level.unit for level in levels)}) "
-        f"nrf({' '.join(map(str, numbers))}) eqs({' '.join(equations)}) family({family}) "
-        f"link({link}) adapt nip({points}) nolog{' nocorrel' if uncorrelated else ''}"
+        f"nrf({' '.join(map(str, numbers))}) eqs({' '.join(equations)}) family({response.family}) "
+        f"link({response.link}) adapt nip({points}) nolog{' nocorrel' if uncorrelated else ''}"
         f"{' nocons' if parsed.has('noconstant') else ''}"
     )
     command = parse_gllamm(text)
@@ -243,11 +309,16 @@ def _fit(
     selected = tuple(np.flatnonzero(rows).tolist())
     of_rows = _weight_of_rows(run, parsed)
     sampling = weights is not None and weights.kind == "pweight"
+    robust, cluster = _standard_errors(run, parsed, levels[-1].unit)
     spec = replace(
         request.spec,
         weights=() if sampling else of_rows,
         sampling_weights=of_rows if sampling else (),
         covariates=tuple(dict.fromkeys(names[1:])),
+        response=response,
+        offset=offset,
+        robust=robust,
+        cluster=cluster,
         sample=replace(request.spec.sample, condition=None, selected=selected),
     )
     request = replace(request, spec=spec)
@@ -255,6 +326,16 @@ def _fit(
     fit = fit_model(request, data, threads=run.session.threads, monitor=run.session.listener)
     run.session.listener.finished()
     return fit
+
+
+def _integration_points(run: Run, parsed: Parsed) -> int:
+    option = "intpoints" if parsed.has("intpoints") else "quad"
+    points = parsed.number(option, 12.0 if run.name in PANEL else 7.0)
+    if points != int(points) or points < 1:
+        raise InvalidSyntax(
+            f"{option}() must be a whole number, at least 1", span=parsed.options[option].span
+        )
+    return int(points)
 
 
 def _weight_of_rows(run: Run, parsed: Parsed) -> tuple[tuple[int, str], ...]:
@@ -271,119 +352,17 @@ def _weight_of_rows(run: Run, parsed: Parsed) -> tuple[tuple[int, str], ...]:
     return ((1, find_variable(weight.expression.name, run.data.names)),)
 
 
-def _names(fit: Fit) -> tuple[tuple[str, str], ...]:
-    depvar = fit.spec.depvar
-    made: list[tuple[str, str]] = []
-    for name in fit.names:
-        if name.block == "threshold":
-            made.append((f"cut{sum(of.startswith('cut') for of, _ in made) + 1}", "_cons"))
-        elif name.block == "fixed":
-            made.append((depvar, name.name))
-        else:
-            made.append((name.equation, "_cons" if name.name == ONE else name.name))
-    return tuple(made)
-
-
-def _show(
-    run: Run, parsed: Parsed, fit: Fit, levels: list[_Level], title: str, data: Dataset
-) -> None:
-    names = _names(fit)
-    slopes = [k for k in fit.block("fixed") if fit.names[k].name != "_cons"]
-    right = [("Number of obs", count(fit.n_units[0]))]
-    for level, units in zip(reversed(levels), reversed(fit.n_units[1:]), strict=True):
-        right.append((f"Groups of {level.unit}"[:17], count(units)))
-    scalars: dict[str, float] = {"k": float(fit.n_free), "N_g": fit.n_units[-1]}
-    if slopes:
-        from scipy.special import chdtrc
-
-        b, V = fit.estimates[slopes], fit.covariance[np.ix_(slopes, slopes)]
-        chi2 = float(b @ np.linalg.pinv(V) @ b)
-        p = float(chdtrc(len(slopes), chi2))
-        right.append((f"Wald chi2({len(slopes)})", format_f(chi2, 10, 2).strip()))
-        right.append(("Prob > chi2", f"{p:.4f}"))
-        scalars |= {"chi2": chi2, "p": p}
-    left = [title, "", "Adaptive quadrature, integration points = "
-            f"{fit.spec.latent[0].points}", *[""] * max(len(right) - 4, 0)]  # fmt: skip
-    sampling = bool(fit.spec.sampling_weights)
-    word = "Log pseudolikelihood" if sampling else "Log likelihood"
-    left.append(f"{word} = {display(fit.log_likelihood)}")
-    cuts = tuple(dict.fromkeys(of for of, _ in names if of.startswith("cut")))
-    shown_equations = {fit.spec.depvar, *cuts}
-    hidden = tuple(dict.fromkeys(of for of, _ in names if of not in shown_equations))
-    below = [] if sampling else _against_one_level(run, fit, data)
-    estimates = Estimates(
-        command=run.name,
-        line=f"{run.name} {run.span.text}",
-        depvar=fit.spec.depvar,
-        names=names,
-        b=fit.estimates,
-        V=fit.covariance,
-        log_likelihood=fit.log_likelihood,
-        n=fit.n_units[0],
-        rank=fit.n_free,
-        sample=run.data.row_ids[_rows(fit, data)],
-        scalars={**scalars, **_derived(fit)},
-        macros={"ivar": levels[-1].unit, **({"vcetype": "Robust"} if sampling else {})},
-        regression=Regression(
-            left=tuple(left),
-            right=tuple(right),
-            heading={"binom": "Odds Ratio", "poiss": "IRR"}.get(fit.spec.response.family, "exp(b)"),
-            auxiliary=cuts,
-            hidden=hidden,
-            below=tuple(below),
-            exponentiated=any(parsed.has(option) for option in ("or", "irr", "eform")),
-        ),
-        latent=fit,
-    )
-    run.session.results = estimates
-    run.print(*(f"note: {note.replace('nip()', 'intpoints()')}" for note in fit.notes))
-    run.print(*_lines(run, parsed, estimates))
-
-
-def _rows(fit: Fit, data: Dataset) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
-    from gllamm_cli.model.sample import estimation_rows
-
-    return estimation_rows(fit.spec, data)[0]
-
-
-def _derived(fit: Fit) -> dict[str, float]:
-    """``e(sigma_u)``, ``e(sigma_e)`` and ``e(rho)`` of a random-intercept model."""
-    if len(fit.spec.latent) != 1:
-        return {}
-    found = natural_estimates(fit)
-    variance = next(e.estimate for e in found if e.kind is NaturalKind.VARIANCE)
-    residual = next((e.estimate for e in found if e.kind is NaturalKind.LEVEL1_VARIANCE), None)
-    if residual is None:
-        of_link = {"logit": math.pi**2 / 3, "probit": 1.0, "cll": math.pi**2 / 6}
-        residual = of_link.get(fit.spec.response.link)
-    values = {"sigma_u": math.sqrt(variance)}
-    if residual is not None:
-        values |= {"sigma_e": math.sqrt(residual), "rho": variance / (variance + residual)}
-    return values
-
-
-def _against_one_level(run: Run, fit: Fit, data: Dataset) -> list[str]:
-    """The likelihood-ratio test against the model without random effects."""
-    from scipy.special import chdtrc
-
-    # Rows without a cluster are no rows of the smaller model either.
-    sample = Sample(selected=tuple(_rows(fit, data).tolist()))
-    single = fit_one_level(
-        replace(fit.spec, levels=(), adaptive=False, correlated=True, sample=sample),
-        data,
-        threads=run.session.threads,
-    )
-    chi2 = max(2.0 * (fit.log_likelihood - single.fit.log_likelihood), 0.0)
-    df = fit.n_free - single.fit.n_free
-    word = "linear model" if fit.spec.response.family == "gauss" else "one-level model"
-    if df == 1:
-        p = 0.5 * float(chdtrc(1, chi2)) if chi2 > 0 else 1.0
-        return [
-            f"LR test vs. {word}: chibar2(01) = {chi2:.2f}".ljust(52) + f"Prob >= chibar2 = {p:.4f}"
-        ]
-    p = float(chdtrc(df, chi2))
-    return [
-        f"LR test vs. {word}: chi2({df}) = {chi2:.2f}".ljust(52) + f"Prob > chi2 = {p:.4f}",
-        "",
-        "Note: LR test is conservative and provided only for reference.",
-    ]
+def _standard_errors(run: Run, parsed: Parsed, top: str) -> tuple[bool, str | None]:
+    """Whether standard errors are robust, and for which clusters if not those of the top level."""
+    words = parsed.text("vce").split()
+    kind = words[0] if words else ""
+    if kind and "cluster".startswith(kind) and len(words) == 2:
+        (cluster,) = run.variables(whole(words[1]))
+        return True, None if cluster == top else cluster
+    if words[1:] or not (kind == "oim" or "robust".startswith(kind)):
+        raise InvalidSyntax(
+            f"vce({parsed.text('vce')}) is not supported",
+            span=parsed.options["vce"].span,
+            hint="oim, robust, cluster variable",
+        )
+    return parsed.has("robust") or kind not in ("", "oim"), None

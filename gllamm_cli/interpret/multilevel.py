@@ -8,16 +8,28 @@ from dataclasses import replace
 
 from gllamm_cli.after.components import Measure, variance_components
 from gllamm_cli.after.delta import Estimated, log_scale
+from gllamm_cli.after.intraclass import intraclass
 from gllamm_cli.fit.estimates import Estimates
 from gllamm_cli.fit.fit import Fit
 from gllamm_cli.fit.natural import NaturalEstimate, NaturalKind, natural_estimates
 from gllamm_cli.report.coefficients import critical_value
+from gllamm_cli.report.regression import DIVIDER as TABLE_DIVIDER
 from gllamm_cli.report.regression import regression_lines
 from gllamm_cli.report.table import RULE
 from gllamm_cli.stata.format import format_g
 
 ONE = "__one"
 """Column of ones for which these commands let the constant of a level be a variable."""
+PANEL = {
+    "xtreg": "sigma_u",
+    "xtlogit": "lnsig2u",
+    "xtprobit": "lnsig2u",
+    "xtcloglog": "lnsig2u",
+    "xtpoisson": "lnsig2u",
+    "xtologit": "sigma2_u",
+    "xtoprobit": "sigma2_u",
+}
+"""Commands with one random intercept, and what e(b) has of its variance."""
 DIVIDER = "-" * 29 + "+" + "-" * 48
 
 
@@ -39,10 +51,45 @@ def multilevel_lines(
     fit, shown = estimates.latent, estimates.regression
     assert fit is not None and shown is not None, "only fits of multilevel commands come here"
     # After bootstrap e(V) is not that of the fit itself.
-    fit = replace(fit, covariance=estimates.V)
+    fit = replace(fit, covariance=estimates.of_fit_parameters().V)
+    if estimates.command in PANEL:
+        bare = replace(estimates, regression=replace(shown, below=()))
+        lines = regression_lines(bare, level=level, exponentiate=exponentiate)
+        return [*lines[:-1], *_panel_rows(estimates, fit, level), *shown.below]
     below = (*_random_part(fit, level, deviations=deviations), *shown.below)
     estimates = replace(estimates, regression=replace(shown, below=below))
     return regression_lines(estimates, level=level, exponentiate=exponentiate)
+
+
+def _panel_rows(estimates: Estimates, fit: Fit, level: float) -> Iterator[str]:
+    """Parameters of the variances, and what follows from them."""
+    places = [fit.block("diagonal")[0], *fit.block("scale")]
+    reach = critical_value(level)
+    yield TABLE_DIVIDER
+    for k in places:
+        of, b, se = estimates.names[k][0], float(estimates.b[k]), math.sqrt(estimates.V[k, k])
+        logarithmic = of == "lnsig2u"
+        value = Estimated(b, se, b - reach * se, b + reach * se)
+        yield _panel_row(f"/{of}", value if logarithmic else log_scale(b, se, level))
+    derived = []
+    if estimates.names[places[0]][0] == "lnsig2u":
+        k = places[0]
+        variance = fit.covariance[k, k]
+        derived.append(("sigma_u", log_scale(fit.estimates[k], math.sqrt(variance), level)))
+    if fit.spec.response.family != "poiss" and estimates.names[places[0]][0] != "sigma2_u":
+        (rho,) = intraclass(fit, {ONE: 1.0}, level=level).values
+        derived.append(("rho", rho))
+    if derived:
+        yield TABLE_DIVIDER
+    for name, value in derived:
+        yield _panel_row(name, value)
+    yield RULE
+
+
+def _panel_row(name: str, value: Estimated) -> str:
+    limits = f"{format_g(value.lower)}   {format_g(value.upper)}"
+    start = f"{name:>12} |  {format_g(value.estimate)}  {format_g(value.std_err)}"
+    return f"{start}{'':>22}{limits}"
 
 
 def _random_part(fit: Fit, level: float, *, deviations: bool) -> list[str]:

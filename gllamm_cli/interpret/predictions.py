@@ -11,7 +11,14 @@ from gllamm_cli.errors import InvalidSyntax, TooManyVariables, VarlistRequired, 
 from gllamm_cli.fit.estimates import Estimates
 from gllamm_cli.interpret import category_probabilities
 from gllamm_cli.interpret.factors import expand_factors
-from gllamm_cli.interpret.random_effects import fitted_values, new_names, predicted_effects
+from gllamm_cli.interpret.multilevel_predictions import (
+    Effects,
+    effects_of,
+    linear_predictor,
+    possible_kinds,
+    predicted_values,
+)
+from gllamm_cli.interpret.random_effects import new_names, predicted_effects
 from gllamm_cli.interpret.run import Parsed, Run, plural
 from gllamm_cli.stata.definitions import STORAGE_TYPES
 from gllamm_cli.stata.expression import parse_expression
@@ -20,7 +27,14 @@ from gllamm_cli.stata.generate import stored
 from gllamm_cli.stata.lexer import whole
 from gllamm_cli.stata.varlist import parse_newlist
 
-KINDS = ("xb", "stdp", "pr", "mu", "n", "residuals", "response", "fitted", "reffects")
+KINDS = (
+    "xb", "stdp", "pr", "mu", "n", "residuals", "response", "fitted", "reffects", "eta", "pu0",
+    "nu0",
+)  # fmt: skip
+OPTIONS = (
+    "xb stdp pr mu n Residuals Response FITted REFfects eta pu0 nu0 SCores OUTcome(t) NOOFFset "
+    "CONDitional(w) FIXEDonly MARGinal"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,32 +68,39 @@ def predict(run: Run) -> None:
     if found.fit is not None:
         _by_gllapred(run)
         return
-    parsed = run.parse(
-        "xb stdp pr mu n Residuals Response FITted REFfects SCores OUTcome(t) NOOFFset"
-    )
-    several = found.command in category_probabilities.COMMANDS
+    parsed = run.parse(OPTIONS)
+    fit = found.latent
+    several = category_probabilities.has_outcomes(found)
     parsed.refuse("scores", *(() if several else ("outcome()",)))
     kind, assumed = _kind(parsed, found)
+    if fit is None:
+        parsed.refuse("conditional()", "fixedonly", "marginal")
+    effects = Effects.ZERO if fit is None else effects_of(parsed, found, fit, kind)
     words = parsed.frame.body.text.split()
-    storage = words.pop(0) if len(words) > 1 and words[0] in STORAGE_TYPES else "float"
+    storage = run.session.settings.get("type", "float")
+    if len(words) > 1 and words[0] in STORAGE_TYPES:
+        storage = words.pop(0)
     if not words:
         raise VarlistRequired("predict needs the name of a new variable", span=run.span)
     selected = run.rows(parsed)
     if kind == "reffects":
-        assert found.latent is not None, "only multilevel commands have random effects"
-        names = new_names(run, found.latent, words)
-        columns = dict(zip(names, predicted_effects(run, found.latent), strict=True))
-    elif several and kind == "pr":
+        assert fit is not None, "only multilevel commands have random effects"
+        names = new_names(run, fit, words)
+        columns = dict(zip(names, predicted_effects(run, fit), strict=True))
+    elif several and kind in ("pr", "mu", "pu0"):
         most = category_probabilities.outcome_count(found)
         names = category_probabilities.new_names(run, parsed, " ".join(words), most)
-        columns = dict(zip(names, _probabilities(run, found, parsed, len(names)), strict=True))
+        values = _probabilities(run, found, parsed, len(names), effects)
+        columns = dict(zip(names, values, strict=True))
     else:
         names = parse_newlist(" ".join(words))
         if len(names) > 1:
             raise TooManyVariables("too many variables specified", span=run.span)
-        columns = {run.new_name(names[0]): _values(run, found, kind, parsed)}
+        columns = {run.new_name(names[0]): _values(run, found, kind, parsed, effects)}
     if assumed:
         run.print(assumed)
+        if effects is Effects.POSTERIOR_MEANS:
+            run.print(f"(predictions based on {effects.value})")
     results = {
         name: stored(np.where(selected, values, np.nan), storage)
         for name, values in columns.items()
@@ -100,9 +121,7 @@ def _kind(parsed: Parsed, found: Estimates) -> tuple[str, str]:
     """What is to be predicted, and the note that says so if it was not named."""
     possible = POSSIBLE.get(found.command, _LINEAR)
     if found.latent is not None:
-        linear = found.latent.spec.response.link == "ident"
-        own = ("fitted", "residuals", "reffects") if linear else ("fitted", "reffects")
-        possible = _Possible(("xb", "stdp", *own))
+        possible = _Possible(possible_kinds(found, found.latent))
     given = [kind for kind in KINDS if parsed.has(kind)]
     if len(given) > 1:
         raise InvalidSyntax(
@@ -122,11 +141,14 @@ def _kind(parsed: Parsed, found: Estimates) -> tuple[str, str]:
     return possible.kinds[0], f"(option {possible.kinds[0]} assumed{note})"
 
 
-def _probabilities(run: Run, found: Estimates, parsed: Parsed, number: int) -> list[FloatArray]:
+def _probabilities(
+    run: Run, found: Estimates, parsed: Parsed, number: int, effects: Effects
+) -> list[FloatArray]:
     shift = _offset(run, found, parsed)
 
     def predictor(equation: str) -> FloatArray:
-        return _linear_predictor(run, found, equation)[0] + shift
+        xb = _linear_predictor(run, found, equation)[0] + shift
+        return xb if found.latent is None else linear_predictor(run, found.latent, effects, xb)
 
     return category_probabilities.probabilities(run, found, parsed, number, predictor)
 
@@ -138,30 +160,37 @@ def _offset(run: Run, found: Estimates, parsed: Parsed) -> FloatArray | float:
     return run.evaluator().number(parse_expression(offset))
 
 
-def _values(run: Run, found: Estimates, kind: str, parsed: Parsed) -> FloatArray:
-    first = found.depvar if found.latent is not None else found.names[0][0]
-    xb, columns = _linear_predictor(run, found, first)
+def _values(run: Run, found: Estimates, kind: str, parsed: Parsed, effects: Effects) -> FloatArray:
+    equation = found.depvar if found.latent is not None else found.names[0][0]
+    if parsed.has("outcome"):
+        equation = category_probabilities.equation_of(run, found, parsed)
+    xb, columns = _linear_predictor(run, found, equation)
     if kind == "stdp":
-        X = np.column_stack(columns)
-        V = found.V[: X.shape[1], : X.shape[1]]
+        X = np.column_stack([*columns.values()]) if columns else np.zeros((len(xb), 0))
+        V = found.V[np.ix_([*columns], [*columns])]
         return np.asarray(np.sqrt(np.einsum("ij,jk,ik->i", X, V, X)))
     xb = xb + _offset(run, found, parsed)
-    if found.latent is not None and kind in ("fitted", "residuals"):
-        xb = fitted_values(run, found.latent, xb)
-    if kind in ("xb", "fitted"):
+    if found.latent is not None:
+        nooffset = parsed.has("nooffset")
+        return predicted_values(run, found, kind, effects, xb, nooffset=nooffset)
+    if kind == "xb":
         return xb
     if kind == "residuals":
         return run.data.column(found.depvar) - xb
     mean = inverse_link(found.macros["link"], xb)
+    if "denominator" in found.macros:
+        mean = mean * run.evaluator().number(parse_expression(found.macros["denominator"]))
     return run.data.column(found.depvar) - mean if kind == "response" else mean
 
 
-def _linear_predictor(run: Run, found: Estimates, of: str) -> tuple[FloatArray, list[FloatArray]]:
-    """Linear predictor of an equation without offset, and its columns."""
+def _linear_predictor(
+    run: Run, found: Estimates, of: str
+) -> tuple[FloatArray, dict[int, FloatArray]]:
+    """Linear predictor of an equation without offset, and its columns by place in e(b)."""
     total = np.zeros(run.data.n_rows)
-    columns: list[FloatArray] = []
-    for (equation, name), b in zip(found.names, found.b, strict=True):
-        if equation != of or equation.startswith("cut"):
+    columns: dict[int, FloatArray] = {}
+    for place, ((equation, name), b) in enumerate(zip(found.names, found.b, strict=True)):
+        if equation != of or found.is_cutpoint(place):
             continue
         if name == "_cons":
             x = np.ones(run.data.n_rows)
@@ -170,7 +199,7 @@ def _linear_predictor(run: Run, found: Estimates, of: str) -> tuple[FloatArray, 
         else:
             expanded = expand_factors(whole(name), run.data)
             x = expanded.dataset.column(expanded.names[0])
-        columns.append(x)
+        columns[place] = x
         total = total + float(b) * x
     return total, columns
 
@@ -180,7 +209,7 @@ def _complementary(xb: FloatArray) -> FloatArray:
 
 
 def inverse_link(link: str, xb: FloatArray) -> FloatArray:
-    """Means at linear predictors."""
+    """Means at linear predictors, by Stata's links."""
     from scipy.special import expit, ndtr
 
     inverse: dict[str, Callable[[FloatArray], FloatArray]] = {
@@ -190,6 +219,7 @@ def inverse_link(link: str, xb: FloatArray) -> FloatArray:
         "logit": expit,
         "probit": ndtr,
         "cll": _complementary,
+        "ll": lambda x: np.exp(-np.exp(-x)),
     }
     with np.errstate(all="ignore"):
         return np.asarray(inverse[link](xb), dtype=np.float64)

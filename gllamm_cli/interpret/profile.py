@@ -46,7 +46,7 @@ def profile(run: Run) -> None:
     run.print("", *_head(fit, level))
     equation: str | None = None
     for interval in found:
-        of, name = run.results().names[interval.position]
+        of, name = run.results().of_fit_parameters().names[interval.position]
         if of != equation:
             equation = of
             run.print(DIVIDER, f"{abbreviate(equation):<{NAME_WIDTH}} |")
@@ -73,7 +73,7 @@ def _positions(run: Run, fit: Fit, text: str) -> tuple[int, ...]:
         )
     if text == "_all":
         return tuple(int(k) for k in np.flatnonzero(fit.free))
-    names = run.results()
+    names = run.results().of_fit_parameters()
     found = []
     for match in PARAMETER.finditer(text):
         equation, name = match[1] or match[3], match[2] or match[4] or match[5]
@@ -105,7 +105,7 @@ def _line(fit: Fit, name: str, interval: ProfileInterval, level: float) -> str:
 def _notes(run: Run, found: tuple[ProfileInterval, ...]) -> list[str]:
     notes = []
     for interval in found:
-        of, name = run.results().names[interval.position]
+        of, name = run.results().of_fit_parameters().names[interval.position]
         for side, end in (("lower", interval.lower), ("upper", interval.upper)):
             if end.openness is not Openness.CLOSED:
                 notes.append(f"Note: [{of}]{name} is open on the {side} side: {end.openness}")
@@ -113,7 +113,7 @@ def _notes(run: Run, found: tuple[ProfileInterval, ...]) -> list[str]:
 
 
 def _return(run: Run, fit: Fit, found: tuple[ProfileInterval, ...], level: float) -> None:
-    names = tuple(run.results().names[i.position] for i in found)
+    names = tuple(run.results().of_fit_parameters().names[i.position] for i in found)
     columns = [
         (i.estimate, i.lower.value, i.upper.value, i.lower.log_likelihood, i.upper.log_likelihood)
         for i in found

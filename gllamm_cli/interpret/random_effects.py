@@ -14,7 +14,7 @@ from gllamm_cli.interpret.multilevel import ONE
 from gllamm_cli.interpret.run import Run, plural
 from gllamm_cli.model.spec import LatentVariable, Level
 from gllamm_cli.predict.predictor import predict
-from gllamm_cli.predict.request import PredictRequest, Quantity
+from gllamm_cli.predict.request import PredictRequest, Quantity, Rows
 from gllamm_cli.stata.functions import FloatArray
 
 STUB = "__effect"
@@ -54,6 +54,17 @@ def predicted_effects(run: Run, fit: Fit) -> list[FloatArray]:
         of_group[group[sample]] = found[f"{STUB}m{effect.number}"][sample]
         columns.append(of_group[group])
     return columns
+
+
+def integrated_means(run: Run, fit: Fit, *, nooffset: bool = False) -> FloatArray:
+    """Means of all rows, integrated over the distribution of the random effects."""
+    request = PredictRequest(
+        STUB, Quantity.MU, rows=Rows(beyond_sample=True), marginal=True, nooffset=nooffset
+    )
+    data = fitted_data(run, fit)
+    everything = np.ones(data.n_rows, dtype=bool)
+    threads = run.session.threads
+    return predict(fit, data, request, selected=everything, threads=threads).columns[STUB]
 
 
 def fitted_values(run: Run, fit: Fit, xb: FloatArray) -> FloatArray:

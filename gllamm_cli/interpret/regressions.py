@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import replace
+from itertools import count as count_from
 
 import numpy as np
 
@@ -12,20 +14,17 @@ from gllamm_cli.errors import (
     InsufficientObservations,
     InvalidSyntax,
     NoEstimates,
-    VarlistRequired,
+    PerfectPrediction,
 )
 from gllamm_cli.fit.estimates import Estimates
 from gllamm_cli.fit.one_level import OneLevelFit, fit_one_level
-from gllamm_cli.interpret.factors import expand_factors
 from gllamm_cli.interpret.macros import number_text
+from gllamm_cli.interpret.regression_setup import EXPONENTIATED, Setup, model_spec, read_setup
 from gllamm_cli.interpret.run import Parsed, Run, plural
-from gllamm_cli.model.families import LINK_BY_NAME
-from gllamm_cli.model.spec import ChoiceSets, ModelSpec, Response, Sample, Thresholds
+from gllamm_cli.model.spec import ChoiceSets, Sample
 from gllamm_cli.report.regression import Regression, count, regression_lines
-from gllamm_cli.stata.expression import parse_expression
 from gllamm_cli.stata.format import display, format_f
-from gllamm_cli.stata.functions import FloatArray, missing
-from gllamm_cli.stata.lexer import whole
+from gllamm_cli.stata.functions import FloatArray
 from gllamm_cli.stata.named_matrix import Names
 
 OPTIONS = (
@@ -40,9 +39,7 @@ OWN_OPTIONS = {
     "clogit": "GRoup(v) STrata(v)",
 }
 """Options of some commands; the others have ``noconstant``."""
-REFUSED = ("from()", "score()", "scale()", "asis", "iterate()", "trace", "technique()")
 WEIGHTS = ("fweight", "pweight", "iweight")
-EXPONENTIATED = ("or", "irr", "rrr", "eform", "hr")
 TITLES = {
     "logit": "Logistic regression",
     "logistic": "Logistic regression",
@@ -65,108 +62,7 @@ MODELS = {
     "oprobit": ("binom", "oprobit", "exp(b)"),
     "mlogit": ("binom", "mlogit", "RRR"),
 }
-TEMPORARY = "__weight1"
-OFFSET = "__offset"
-CLUSTER = "__cluster"
 ALTERNATIVE = "__alternative"
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Setup:
-    """What the options of a regression say, before there is a model."""
-
-    data: Dataset
-    depvar: str
-    covariates: tuple[str, ...]
-    constant: bool
-    offset: str | None
-    offset_as_typed: str
-    weight_kind: str
-    sample: Sample
-    robust: bool
-    cluster: str | None
-    cluster_name: str
-    level: float
-    exponentiate: bool
-
-
-def read_setup(run: Run, parsed: Parsed) -> Setup:
-    """Read the usual parts; temporary columns hold weights, offsets and clusters."""
-    parsed.refuse(*REFUSED)
-    expansion = expand_factors(parsed.frame.body, run.data)
-    data, names = expansion.dataset, expansion.names
-    if not names:
-        raise VarlistRequired("varlist required", span=run.span)
-    depvar, covariates = names[0], tuple(dict.fromkeys(names[1:]))
-    selected, weights = run.weighted_rows(parsed)
-    kind = weights.kind if weights is not None else ""
-    if weights is not None:
-        data = data.with_column(TEMPORARY, weights.values, storage_type="double")
-    offset, offset_as_typed = None, ""
-    for option, expression in (("offset", "{}"), ("exposure", "ln({})")):
-        if parsed.has(option):
-            (name,) = run.option_variables(parsed, option)
-            offset, offset_as_typed = OFFSET, expression.format(name)
-            values = run.evaluator().number(parse_expression(offset_as_typed))
-            data = data.with_column(OFFSET, values, storage_type="double")
-    robust = parsed.has("robust") or kind == "pweight"
-    cluster_name = ""
-    if parsed.has("cluster"):
-        (cluster_name,) = run.option_variables(parsed, "cluster")
-    vce = parsed.text("vce").split()
-    if vce:
-        if "robust".startswith(vce[0]) and len(vce[0]) >= 1:
-            robust = True
-        elif "cluster".startswith(vce[0]) and len(vce) == 2:
-            cluster_name = vce[1]
-        elif vce[0] not in ("oim", "ols"):
-            raise InvalidSyntax(f"vce({vce[0]}) is not supported", span=run.span)
-    cluster = None
-    if cluster_name:
-        (cluster_name,) = run.variables(whole(cluster_name))
-        codes = np.unique(data.sort_key(cluster_name), return_inverse=True)[1]
-        is_text = data.is_text(cluster_name)
-        of_cluster = data.text(cluster_name) if is_text else data.column(cluster_name)
-        selected = selected & ~missing(of_cluster)
-        data = data.with_column(CLUSTER, codes.astype(np.float64), storage_type="double")
-        cluster = CLUSTER
-    sample = Sample(selected=tuple(np.flatnonzero(selected).tolist()))
-    level = run.confidence_level(parsed)
-    return Setup(
-        data=data,
-        depvar=depvar,
-        covariates=covariates,
-        constant=not parsed.has("noconstant"),
-        offset=offset,
-        offset_as_typed=offset_as_typed,
-        weight_kind=kind,
-        sample=sample,
-        robust=robust,
-        cluster=cluster,
-        cluster_name=cluster_name,
-        level=level,
-        exponentiate=any(parsed.has(option) for option in EXPONENTIATED),
-    )
-
-
-def model_spec(setup: Setup, family: str, link: str, base: float | None = None) -> ModelSpec:
-    """Return the model of rows that a setup describes."""
-    kind = LINK_BY_NAME[link]
-    of_rows = ((1, TEMPORARY),)
-    return ModelSpec(
-        depvar=setup.depvar,
-        covariates=setup.covariates,
-        constant=setup.constant and not kind.ordinal,
-        response=Response(family, link),
-        has_scale=family in ("gauss", "gamma") and not (kind.ordinal or kind.nominal),
-        levels=(),
-        offset=setup.offset,
-        weights=of_rows if setup.weight_kind in ("fweight", "iweight") else (),
-        sampling_weights=of_rows if setup.weight_kind == "pweight" else (),
-        sample=setup.sample,
-        thresholds=(Thresholds(1),) if kind.ordinal else (),
-        base_category=base,
-    )
 
 
 def replayed(run: Run, parsed: Parsed) -> bool:
@@ -198,18 +94,53 @@ def _ml(run: Run) -> None:
     if link == "mlogit":
         base = parsed.number("baseoutcome", parsed.number("base", math.nan))
         base = _most_frequent(setup, y) if math.isnan(base) else base
-    fitted = fit_one_level(
-        model_spec(setup, family, link, base),
-        setup.data,
-        robust=setup.robust,
-        cluster=setup.cluster,
-        threads=run.session.threads,
-    )
+    setup, fitted = _fit_without_perfect_predictors(run, setup, family, link, base)
     exponentiate = setup.exponentiate or run.name == "logistic"
     finish(run, parsed, setup, fitted, heading, exponentiate, base)
 
 
 logit = logistic = probit = cloglog = poisson = ologit = oprobit = mlogit = _ml
+
+
+def _fit_without_perfect_predictors(
+    run: Run, setup: Setup, family: str, link: str, base: float | None
+) -> tuple[Setup, OneLevelFit]:
+    """Fit; indicators that determine the outcome are left out with the rows they determine."""
+    while True:
+        try:
+            fitted = fit_one_level(
+                model_spec(setup, family, link, base),
+                setup.data,
+                robust=setup.robust,
+                cluster=setup.cluster,
+                threads=run.session.threads,
+            )
+        except PerfectPrediction as error:
+            if error.indicator is None:
+                raise
+            setup = _without_perfect_predictor(run, setup, *error.indicator, error.outcome)
+        else:
+            return setup, fitted
+
+
+def _without_perfect_predictor(
+    run: Run, setup: Setup, name: str, value: float, outcome: str
+) -> Setup:
+    rows = np.array(setup.sample.selected, dtype=np.int64)
+    used = [setup.depvar, *setup.covariates, *([setup.offset] if setup.offset else [])]
+    for each in used:
+        rows = rows[~np.isnan(setup.data.column(each)[rows])]
+    x = setup.data.column(name)[rows]
+    other = number_text(float(x[x != value][0]))
+    run.print(
+        f"note: {name} != {other} predicts {outcome} perfectly",
+        f"      {name} dropped and {count(float((x == value).sum()))} obs not used",
+    )
+    return replace(
+        setup,
+        covariates=tuple(each for each in setup.covariates if each != name),
+        sample=Sample(selected=tuple(rows[x != value].tolist())),
+    )
 
 
 def _recoded_outcome(setup: Setup, y: FloatArray) -> Dataset:
@@ -231,9 +162,10 @@ def _most_frequent(setup: Setup, y: FloatArray) -> float:
 def _names(setup: Setup, fitted: OneLevelFit, link: str) -> Names:
     """Names of parameters as Stata has them for these commands."""
     made: list[tuple[str, str]] = []
+    cuts = count_from(1)
     for name in fitted.fit.names:
         if name.block == "threshold":
-            made.append((f"cut{len([1 for of, _ in made if of.startswith('cut')]) + 1}", "_cons"))
+            made.append((f"cut{next(cuts)}", "_cons"))
         elif link == "mlogit":
             made.append((_outcome_name(setup, name.equation), name.name))
         else:
@@ -259,6 +191,7 @@ def finish(
     base: float | None,
     *,
     names: Names | None = None,
+    macros: Mapping[str, str] | None = None,
 ) -> None:
     """Keep the results and print them."""
     fit = fitted.fit
@@ -297,7 +230,7 @@ def finish(
         found = dict.fromkeys(name.equation.removeprefix("c") for name in fit.names)
         numbers = sorted([*(float(e) for e in found if _is_number(e)), base])
         place = (_outcome_name(setup, number_text(base)), numbers.index(base))
-    cuts = tuple(equation for equation, _ in names if equation.startswith("cut"))
+    cuts = tuple(names[k][0] for k in fit.block("threshold"))
     clusters = None
     if setup.cluster is not None:
         clusters = len(np.unique(setup.data.column(setup.cluster)[fitted.rows]))
@@ -309,7 +242,7 @@ def finish(
         exponentiated=exponentiate,
         several=several,
         base=place,
-        auxiliary=tuple(dict.fromkeys(cuts)) if link in ("ologit", "oprobit") else (),
+        auxiliary=cuts,
         clusters=clusters,
     )
     fitted_here = np.zeros(run.data.n_rows, dtype=bool)
@@ -326,7 +259,7 @@ def finish(
         rank=int(fit.n_free),
         sample=run.data.row_ids[fitted_here],
         scalars=scalars,
-        macros={**macros_of(setup, robust), "link": link},
+        macros={**macros_of(setup, robust), "link": link, **(macros or {})},
         regression=shown,
     )
     if not parsed.has("nolog"):

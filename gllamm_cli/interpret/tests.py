@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import re
 from dataclasses import replace
+from itertools import permutations
 
 import numpy as np
 
@@ -37,6 +38,9 @@ from gllamm_cli.stata.options import rules
 from gllamm_cli.stata.standard import StandardCommand
 
 NAMED = re.compile(r"\s*([^\W\d]\w*)\s*:(?!:)(.*)", re.DOTALL)
+
+PART = re.compile(r"(?:(c|i\w*|ib?\([^()]*\)|\d+)\.)?([\w*?]+)")
+"""One variable of a term, with the operator that says what its columns are."""
 
 
 def lrtest(run: Run) -> None:
@@ -106,9 +110,8 @@ def _boundary(small: Estimates, large: Estimates) -> bool:
     """Whether the larger model has a further random effect."""
 
     def effects(found: Estimates) -> int:
-        if found.fit is None:
-            return 0
-        return sum(name.block == "diagonal" for name in found.fit.names)
+        fit = found.fit or found.latent
+        return 0 if fit is None else sum(name.block == "diagonal" for name in fit.names)
 
     return effects(large) == effects(small) + 1
 
@@ -198,11 +201,25 @@ def testparm(run: Run) -> None:
 
 
 def _matches(name: str, pattern: str) -> bool:
-    if pattern.startswith("i.") and name.endswith(f".{pattern[2:]}"):
-        return True
-    return (
-        re.fullmatch(re.escape(pattern).replace(r"\*", ".*").replace(r"\?", "."), name) is not None
-    )
+    """Whether a coefficient belongs to a term such as ``x*``, ``i.a`` or ``i.a##c.x``."""
+    own, pieces = name.split("#"), re.split(r"##?", pattern)
+    if len(own) != len(pieces) and "##" not in pattern:
+        return False
+    # In products a variable alone is a factor.
+    pieces = [f"i.{each}" if len(pieces) > 1 and "." not in each else each for each in pieces]
+    orders = permutations(pieces, len(own)) if len(own) <= len(pieces) else ()
+    return any(all(map(_is_column_of, own, order)) for order in orders)
+
+
+def _is_column_of(own: str, piece: str) -> bool:
+    match = PART.fullmatch(piece)
+    if match is None:
+        return False
+    operator, variable = match[1], match[2].replace("*", r"\w*").replace("?", r"\w")
+    if operator in (None, "c"):
+        return re.fullmatch(rf"(?:c\.)?{variable}", own) is not None
+    level = operator if operator.isdigit() else r"\d+"
+    return re.fullmatch(rf"{level}\.{variable}", own) is not None
 
 
 def _wald(run: Run, found: Estimates, restrictions: list[tuple[FloatArray, float, str]]) -> None:

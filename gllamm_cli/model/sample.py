@@ -123,11 +123,13 @@ def _check_separation(
             continue
         for outcome, seen in zip(("failure", "success"), others, strict=True):
             if not seen:
-                raise PerfectPrediction(
+                error = PerfectPrediction(
                     f"{name} = {value:g} predicts {outcome} perfectly",
                     hint=f"leave out {name}, combine categories, or drop these "
                     f"{int((x == value).sum())} rows",
                 )
+                error.indicator, error.outcome = (name, float(value)), outcome
+                raise error
 
 
 def _independent(

@@ -181,10 +181,10 @@ def regression_lines(
     previous: str | None = None
     rows = list(zip(estimates.names, estimates.b, _errors(estimates), strict=True))
     equations = estimates.equations()
-    for (equation, name), b, se in rows:
+    for place, ((equation, name), b, se) in enumerate(rows):
         if equation in shown.hidden:
             continue
-        if equation in shown.auxiliary:
+        if estimates.is_cutpoint(place):
             if previous is None or previous not in shown.auxiliary:
                 lines.append(DIVIDER)
             label = f"/{equation}"

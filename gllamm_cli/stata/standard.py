@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
+from itertools import zip_longest
 
 from gllamm_cli.errors import InvalidSyntax, Span
 from gllamm_cli.stata.expression import Expression, parse_expression
@@ -57,18 +58,24 @@ def parse_standard(span: Span) -> StandardCommand:
     marks: list[tuple[str, Span]] = []
     comma = span.end
     previous: Span | None = None
-    for token in frame_tokens(span):
+    tokens = list(frame_tokens(span))
+    for token, following in zip_longest(tokens, tokens[1:]):
         if token.kind is Kind.COMMA:
             comma = token.span.start
             break
         if token.kind is Kind.WORD and token.text in ("if", "in", "using"):
             marks.append((token.text, token.span))
-        separate = previous is None or previous.end < token.span.start
+        apart = previous is None or previous.end < token.span.start
+        ends = (
+            following is None
+            or following.kind is Kind.COMMA
+            or following.span.start > token.span.end
+        )
         bracketed = token.kind is Kind.GROUP and token.text.startswith("[")
-        # x[_n-1] is a subscript, [fw=n] a weight; a name of its own in brackets only
-        # where nothing touches it from the left.
+        # x[_n-1] is a subscript, [eq]x a coefficient, [fw=n] a weight; a name of its own in
+        # brackets is one only where nothing touches it.
         assigns = "=" in token.text.replace("==", "")
-        if bracketed and _is_weight(token.text) and (assigns or separate):
+        if bracketed and _is_weight(token.text) and (assigns or (apart and ends)):
             marks.append(("weight", token.span))
         previous = token.span
     # The rest must balance as well, even though it is read later.

@@ -83,6 +83,26 @@ def test_sandwich_of_a_logit_is_that_of_its_scores():
     np.testing.assert_allclose(found.V, 74 / 73 * bread @ scores.T @ scores @ bread, rtol=1e-6)
 
 
+@pytest.mark.parametrize(
+    ("option", "weight"), [("robust", ""), ("cluster(headroom)", ""), ("nolog", " [pw=turn]")]
+)
+def test_sandwich_of_a_multinomial_logit_is_that_of_its_scores(option, weight):
+    three = results(f"gen g = 1 + foreign + (mpg > 20)\nmlogit g weight{weight}, base(1) {option}")
+    frame = run_do("sysuse auto, clear\ngen g = 1 + foreign + (mpg > 20)")[0].dataset.frame
+    X = np.column_stack([frame.weight, np.ones(74)])
+    e = np.exp(np.column_stack([np.zeros(74), X @ three.b[:2], X @ three.b[2:]]))
+    p = (e / e.sum(axis=1, keepdims=True))[:, 1:]
+    w = frame.turn.to_numpy() if weight else np.ones(74)
+    gap = (frame.g.to_numpy()[:, None] == [2, 3]) - p
+    scores = w[:, None] * (gap[:, :, None] * X[:, None, :]).reshape(74, 4)
+    variance = np.einsum("ij,jk->ijk", p, np.eye(2)) - np.einsum("ij,ik->ijk", p, p)
+    bread = np.linalg.inv(np.einsum("i,ijk,il,im->jlkm", w, variance, X, X).reshape(4, 4))
+    if "cluster" in option:
+        scores = pd.DataFrame(scores).groupby(frame.headroom.to_numpy()).sum().to_numpy()
+    n = len(scores)
+    np.testing.assert_allclose(three.V, n / (n - 1) * bread @ scores.T @ scores @ bread, rtol=1e-5)
+
+
 def test_frequency_weights_are_copies():
     frame = pd.DataFrame({"y": [0.0, 1, 0, 1, 1], "x": [1.0, 2, 3, 4, 2], "n": [3.0, 1, 2, 4, 2]})
     weighted, _, _ = run_do("logit y x [fw=n]", frame=frame)
@@ -275,3 +295,29 @@ predict t
 def test_requests_for_outcomes_that_are_not_there(request_, rc):
     fitted = "sysuse auto, clear\nquietly mlogit rep78 mpg\npredict "
     assert failure(f"{fitted}{request_}").rc == rc
+
+
+def test_log_likelihood_of_the_constant_alone():
+    found = results("regress mpg weight foreign")
+    assert found.scalars["ll_0"] == pytest.approx(results("regress mpg").log_likelihood)
+    assert "ll_0" not in results("regress mpg weight, noconstant").scalars
+
+
+@pytest.mark.parametrize("command", ["logit", "probit", "cloglog"])
+def test_indicators_that_determine_the_outcome_are_dropped_with_their_rows(command):
+    data = "sysuse auto, clear\ngen dear = price > 12000\ngen light = weight < 2100\n"
+    data += "quietly {\nreplace foreign = 0 if dear\nreplace foreign = 1 if light\n"
+    data += "replace mpg = . in 3\n}\n"
+    session, lines, error = run_do(f"{data}{command} foreign mpg dear light, nolog")
+    assert error is None, error.render()
+    x = run_do(data)[0].dataset.frame.dropna(subset="mpg")
+    assert lines[:4] == [
+        "note: dear != 0 predicts failure perfectly",
+        f"      dear dropped and {x.dear.sum():g} obs not used",
+        "note: light != 0 predicts success perfectly",
+        f"      light dropped and {x.light.sum():g} obs not used",
+    ]
+    same = run_do(f"{data}{command} foreign mpg if !dear & !light")[0].results
+    np.testing.assert_allclose(session.results.b, same.b)
+    assert session.results.n == same.n
+    assert [name for _, name in session.results.names] == ["mpg", "_cons"]

@@ -143,3 +143,25 @@ def test_coefficients_of_factors_are_named_as_in_the_table(typed, long):
     assert error is None, error.render()
     assert session.returned == other.returned
     assert lines == expected or typed.startswith("nlcom")
+
+
+@pytest.mark.parametrize(
+    ("terms", "tested"),
+    [
+        ("i.rep78#i.foreign", ["4.rep78#1.foreign", "5.rep78#1.foreign"]),
+        ("foreign#rep78", ["4.rep78#1.foreign", "5.rep78#1.foreign"]),
+        ("ib3.rep78#c.mpg", ["4.rep78#c.mpg", "5.rep78#c.mpg"]),
+        ("i.rep78", ["4.rep78", "5.rep78"]),
+        ("5.rep78#c.mpg mpg", ["mpg", "5.rep78#c.mpg"]),
+        ("i.foreign##i.rep78", ["4.rep78", "5.rep78", "1.foreign",
+                                "4.rep78#1.foreign", "5.rep78#1.foreign"]),
+        ("m*", ["mpg"]),
+    ],
+)  # fmt: skip
+def test_testparm_takes_terms_of_factor_variables(terms, tested):
+    lines = printed(
+        "sysuse auto, clear\nkeep if rep78 > 2\n"
+        f"quietly regress price i.rep78##i.foreign i.rep78##c.mpg\ntestparm {terms}"
+    )
+    found = [line.split(") ")[1].split(" = ")[0].strip() for line in lines if line.startswith(" (")]
+    assert sorted(found) == sorted(tested)

@@ -141,3 +141,16 @@ def test_contract_leaves_out_rows_without_a_weight():
     frame = run_do(AUTO)[0].dataset.frame
     wanted = frame.groupby("foreign").w.sum()
     np.testing.assert_array_equal(session.dataset.column("_freq"), wanted)
+
+
+def test_a_coefficient_of_an_equation_is_no_weight():
+    session, _, error = run_do(
+        f"{AUTO}quietly ologit foreign mpg\n"
+        "gen double a = 2 * [foreign]_b[mpg] if [foreign]mpg > 0 & mpg > 20\n"
+        "regress price mpg [w], noheader\n"
+    )
+    assert error is None, error.render()
+    a = session.dataset.column("a")
+    b = 0.1600317  # by logit, whose slope it is
+    np.testing.assert_allclose(a[~np.isnan(a)], 2 * b, rtol=1e-2)
+    assert session.results.n == 73  # the weight of one row is missing

@@ -404,7 +404,9 @@ def _close(distance: float, before: float, tolerance: float, n_units: int) -> bo
 
     Distances are square roots of g'H^-1 g.
     """
-    ahead = distance * min(1.0, max(distance / before, BEST_RATE))
+    # Before was none if the search began at a saddle point.
+    rate = distance / before if before > 0.0 else np.inf
+    ahead = distance * min(1.0, max(rate, BEST_RATE))
     if tolerance > ROUGH and np.isfinite(before) and n_units:
         return ahead**2 < tolerance
     return distance**2 < tolerance or (

@@ -328,10 +328,12 @@ class Dataset:
     def from_frame(cls, frame: pd.DataFrame) -> Dataset:
         """Take over a pandas table.
 
-        Numbers and booleans become numbers, dates the days since 1 January 1960
-        as in Stata; text and categories become text. Names that are not legal
-        in Stata are made so.
+        Numbers and booleans, also as categories, become numbers, dates the days since
+        1 January 1960 as in Stata; text and other categories become text. Names that are
+        not legal in Stata are made so.
         """
+        if not hasattr(frame, "iloc"):
+            raise TypeError(f"a pandas table is needed, not {type(frame).__name__}")
         from gllamm_cli.frames import columns_of_frame
 
         names, columns, types = columns_of_frame(frame)

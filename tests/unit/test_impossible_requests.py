@@ -125,7 +125,11 @@ def test_perfect_prediction_is_seen_in_small_and_large_data(n):
 
 @pytest.mark.parametrize(
     ("options", "fixed"),
-    [("from(b) copy eval", 0.3), ("constraints(1)", 2.0), ("constraints(1) from(b) copy long", 2.0)],
+    [
+        ("from(b) copy eval", 0.3),
+        ("constraints(1)", 2.0),
+        ("constraints(1) from(b) copy long", 2.0),
+    ],
 )
 def test_given_coefficients_need_not_be_determined_by_the_outcomes(options, fixed):
     """All rows with d = 1 are successes, but its coefficient has a value without them."""

@@ -80,6 +80,8 @@ class Dataset:
         Display formats that are not those of the storage type.
     omitted
         Category that ``xi`` leaves out, by variable, where it is not the smallest.
+    coded
+        Categories that ``xi`` has made indicators for, by variable, as numbers or text.
     label
         Of the data as a whole.
     renamed
@@ -96,6 +98,7 @@ class Dataset:
     storage_types: Mapping[str, str] = field(default_factory=dict)
     formats: Mapping[str, str] = field(default_factory=dict)
     omitted: Mapping[str, str] = field(default_factory=dict)
+    coded: Mapping[str, tuple[float | str, ...]] = field(default_factory=dict)
     label: str = ""
     renamed: tuple[tuple[str, str], ...] = ()
     reshaped: Reshaped | None = None

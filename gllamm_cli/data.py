@@ -80,6 +80,8 @@ class Dataset:
         Display formats that are not those of the storage type.
     omitted
         Category that ``xi`` leaves out, by variable, where it is not the smallest.
+    coded
+        Categories that ``xi`` has made indicators for, by variable, as numbers or text.
     label
         Of the data as a whole.
     renamed
@@ -96,6 +98,7 @@ class Dataset:
     storage_types: Mapping[str, str] = field(default_factory=dict)
     formats: Mapping[str, str] = field(default_factory=dict)
     omitted: Mapping[str, str] = field(default_factory=dict)
+    coded: Mapping[str, tuple[float | str, ...]] = field(default_factory=dict)
     label: str = ""
     renamed: tuple[tuple[str, str], ...] = ()
     reshaped: Reshaped | None = None
@@ -328,10 +331,12 @@ class Dataset:
     def from_frame(cls, frame: pd.DataFrame) -> Dataset:
         """Take over a pandas table.
 
-        Numbers and booleans become numbers, dates the days since 1 January 1960
-        as in Stata; text and categories become text. Names that are not legal
-        in Stata are made so.
+        Numbers and booleans, also as categories, become numbers, dates the days since
+        1 January 1960 as in Stata; text and other categories become text. Names that are
+        not legal in Stata are made so.
         """
+        if not hasattr(frame, "iloc"):
+            raise TypeError(f"a pandas table is needed, not {type(frame).__name__}")
         from gllamm_cli.frames import columns_of_frame
 
         names, columns, types = columns_of_frame(frame)

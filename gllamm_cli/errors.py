@@ -103,6 +103,10 @@ class VariableNotFound(GllammError):
     rc = 111
 
 
+class OtherCategories(VariableNotFound):
+    """Data with categories that those of a fit have not."""
+
+
 class AlreadyDefined(GllammError):
     """A new name that exists already."""
 

@@ -22,8 +22,9 @@ LARGEST_EXACT = 2.0**53
 def columns_of_frame(frame: pd.DataFrame) -> tuple[list[str], list[Values], list[str]]:
     """Return names, values as float64 or text, and Stata's storage types.
 
-    Dates become days since 1 January 1960, infinite numbers missing. Whole numbers that have no
-    place in float64, such as long identifiers, become text.
+    Categories that are numbers become numbers, others text. Dates become days since
+    1 January 1960, infinite numbers missing. Whole numbers that have no place in float64,
+    such as long identifiers, become text.
     """
     columns: list[Values] = []
     kinds: list[str] = []
@@ -48,7 +49,9 @@ def _converted(series: pd.Series[Any]) -> tuple[FloatArray | NDArray[np.object_]
     from pandas.api import types
 
     if isinstance(series.dtype, types.CategoricalDtype):
-        return _as_text(series), "str"
+        if not types.is_numeric_dtype(series.cat.categories.dtype):
+            return _as_text(series), "str"
+        series = series.astype(object)
     if types.is_bool_dtype(series.dtype):
         return series.to_numpy(dtype=np.float64, na_value=np.nan), "byte"
     if types.is_datetime64_any_dtype(series.dtype):

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import re
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from functools import cached_property
@@ -163,6 +163,7 @@ class Session:
         self.before_first_model: list[str] = []
         self.last_test: list[tuple[NDArray[np.float64], float, str]] = []
         self.preparation = Preparation()
+        self.categories: Mapping[str, Sequence[float | str]] = {}
         self.matches = Matches()
         self._temporary_folder: Path | None = None
         self._n_temporary = 0
@@ -374,12 +375,12 @@ class Session:
             return text
         names = {}
         items = [item for term in terms for item in parse_varlist(whole(term))]
-        expansion = expand_xi(items, self.data)
+        expansion = expand_xi(items, self.data, self.categories)
         self.preparation = self.preparation.then(f"xi {' '.join(terms)}", self.dataset)
         self.dataset = expansion.dataset
         note(*expansion.notes)
         for term in terms:
-            alone = expand_xi(parse_varlist(whole(term)), expansion.dataset)
+            alone = expand_xi(parse_varlist(whole(term)), expansion.dataset, self.categories)
             names[term] = " ".join(format_item(item) for item in alone.items)
         head, comma, options = text.partition(",")
         return XI_WORD.sub(lambda match: names[match.group()], head) + comma + options
@@ -395,7 +396,7 @@ class Session:
         terms = [format_item(item) for item in command.items if isinstance(item, XiTerm)]
         if terms:
             self.preparation = self.preparation.then(f"xi {' '.join(terms)}", self.dataset)
-        command, dataset, notes = expand_command(command, self.data)
+        command, dataset, notes = expand_command(command, self.data, self.categories)
         self.dataset = dataset
         if notes:
             yield Noted(text, notes)

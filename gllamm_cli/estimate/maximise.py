@@ -208,8 +208,11 @@ class _Curvature:
 
 def _curvature(score: FloatArray, hessian: FloatArray) -> _Curvature:
     diagonal = np.abs(hessian.diagonal())
-    # Products of scales must be finite even where nothing curves.
-    scale = 1.0 / np.sqrt(np.maximum(diagonal, 1e-20 * max(diagonal.max(initial=0.0), 1e-280)))
+    largest = max(diagonal.max(initial=0.0), 1e-280)
+    # Products of scales must be finite even where nothing curves. A parameter that does nothing
+    # must not move, but rounding would make it, and the more the larger its scale.
+    idle = (score == 0.0) & ~hessian.any(axis=0)
+    scale = 1.0 / np.sqrt(np.where(idle, largest, np.maximum(diagonal, 1e-20 * largest)))
     eigenvalues, vectors = np.linalg.eigh(-hessian * (scale[:, None] * scale))
     gradient = vectors.T @ (scale * score)
     return _Curvature(
@@ -404,7 +407,9 @@ def _close(distance: float, before: float, tolerance: float, n_units: int) -> bo
 
     Distances are square roots of g'H^-1 g.
     """
-    ahead = distance * min(1.0, max(distance / before, BEST_RATE))
+    # Before was none if the search began at a saddle point.
+    rate = distance / before if before > 0.0 else np.inf
+    ahead = distance * min(1.0, max(rate, BEST_RATE))
     if tolerance > ROUGH and np.isfinite(before) and n_units:
         return ahead**2 < tolerance
     return distance**2 < tolerance or (
@@ -412,13 +417,15 @@ def _close(distance: float, before: float, tolerance: float, n_units: int) -> bo
     )
 
 
-def flat_direction(hessian: FloatArray) -> FloatArray | None:
-    """Direction in which the log likelihood does not curve down, scaled to unit maximum.
+def shares_of_flat_directions(hessian: FloatArray) -> FloatArray | None:
+    """Largest share of each parameter in directions that do not curve down.
 
-    None if the Hessian is negative definite.
+    Relative to the parameter with the largest in that direction. None if the Hessian is
+    negative definite.
     """
     curvature = _curvature(np.zeros(len(hessian)), hessian)
     if curvature.concave:
         return None
-    direction = curvature.scale * curvature.vectors[:, 0]
-    return np.asarray(direction / np.abs(direction).max(), dtype=np.float64)
+    flat = curvature.eigenvalues <= FLAT * max(curvature.eigenvalues[-1], FLAT)
+    directions = np.abs(curvature.scale[:, None] * curvature.vectors[:, flat])
+    return np.asarray((directions / directions.max(axis=0)).max(axis=1), dtype=np.float64)

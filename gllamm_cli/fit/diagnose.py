@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from gllamm_cli.estimate.adapt import Placement, standard_placement
 from gllamm_cli.estimate.engine import Engine
-from gllamm_cli.estimate.maximise import Maximum, flat_direction
+from gllamm_cli.estimate.maximise import Maximum, shares_of_flat_directions
 from gllamm_cli.estimate.settle import settle
 from gllamm_cli.fit.fit import Fit
 from gllamm_cli.fit.masses import level_masses
@@ -47,12 +47,10 @@ def maximum_notes(
     if not maximum.converged:
         notes.append("convergence not achieved")
     if not maximum.concave and len(maximum.hessian):
-        direction = flat_direction(maximum.hessian)
+        shares = shares_of_flat_directions(maximum.hessian)
         names = reduction.free_names(parameters.names)
-        if direction is not None:
-            involved = [
-                name for name, size in zip(names, direction, strict=True) if abs(size) > 0.1
-            ]
+        if shares is not None:
+            involved = [name for name, share in zip(names, shares, strict=True) if share > 0.1]
             notes.append(
                 "the log likelihood does not curve down in every direction; not identified, or "
                 "at a boundary: " + ", ".join(involved)

@@ -28,6 +28,7 @@ from gllamm_cli.interpret.macros import Macros, number_text, words
 from gllamm_cli.interpret.outcomes import Noted, Outcome
 from gllamm_cli.interpret.prefixes import Prefix, read_groups, read_prefixes
 from gllamm_cli.interpret.run import Mask, Run
+from gllamm_cli.interpret.settled import settled
 from gllamm_cli.interpret.table import ByUse, Command
 from gllamm_cli.stata.environment import Groups
 from gllamm_cli.stata.evaluate import Evaluator
@@ -387,13 +388,14 @@ class Interpreter:
         self._last_condition = None
         prefix, left = read_prefixes(text)
         data, prepared = self.session.dataset, self.session.preparation
+        kept = settled(text, self.session) if self.bare_models else text
         with self._under(prefix):
             if left:
                 self._prefixed(left, prefix)
         changed = self.session.dataset is not data or SEED.match(left)
         # A statement inside this one may have been noted already.
         if self.bare_models and changed and self.session.preparation is prepared:
-            self.session.preparation = prepared.then(text, data)
+            self.session.preparation = prepared.then(kept, data)
 
     def _one_line_if(self, text: str) -> None:
         span = whole(text)

@@ -8,14 +8,16 @@ are: a saved fit, which may come from elsewhere, can neither read nor write file
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from gllamm_cli.errors import GllammError, VariableNotFound
+from gllamm_cli.errors import GllammError, OtherCategories, VariableNotFound
 from gllamm_cli.interpret.dispatch import named_command
 from gllamm_cli.interpret.outcomes import Noted, Outcome
 from gllamm_cli.interpret.prefixes import read_prefixes
+from gllamm_cli.interpret.settled import needs_results
 
 if TYPE_CHECKING:
     from gllamm_cli.data import Dataset
@@ -35,6 +37,9 @@ REPEATABLE = frozenset(
 )  # fmt: skip
 LEFT_OUT = frozenset(("gllapred", "gllasim", "predict"))
 """Commands that need another fit; the one that is kept seldom needs their variables."""
+OF_ALL_ROWS = re.compile(r"(?:xtile|pctile)\b|egen\s[^=]*=\s*(?!row|concat|any|cut|diff)\w+\(")
+"""Statements that give a row another value if other rows change."""
+BY = re.compile(r"\bby(?:s|so|sor|sort)?\b")
 HINT = "do it in a do-file: use the data, prepare them, fit and predict"
 
 
@@ -64,7 +69,13 @@ class Preparation:
             return fit
         made = [name for name in dataset.names if name not in self.names]
         labels = {name: dataset.variable_labels.get(name, "") for name in made}
-        content = {"statements": list(self.statements), "made": labels}
+        value_labels = {name: _value_labels(dataset, name) for name in made}
+        content = {
+            "statements": list(self.statements),
+            "made": labels,
+            "categories": {name: list(values) for name, values in dataset.coded.items()},
+            "value_labels": {name: texts for name, texts in value_labels.items() if texts},
+        }
         return replace(fit, extra={**fit.extra, KEY: content})
 
 
@@ -84,15 +95,21 @@ def prepare_again(session: Session, fit: Fit) -> Iterator[Outcome]:
         return
     if len(statements) > MOST_STATEMENTS:
         raise VariableNotFound("too many statements prepared the data of the fit", hint=HINT)
-    for statement in statements:
-        _repeat(session, statement)
-    for name, label in made.items():
-        if name in session.data.names and label != session.data.variable_labels.get(name, ""):
-            raise VariableNotFound(
-                f"{name} of the fit not found: the data have other categories",
-                hint=f"in the data of the fit it stands for {label}",
-            )
-    yield Noted("", (f"(data prepared as for the fit: {'; '.join(statements)})",))
+    # Files that were written by hand or by earlier versions may lack them.
+    session.categories = _by_variable(kept.get("categories"), list)
+    try:
+        for statement in statements:
+            _repeat(session, statement)
+    finally:
+        session.categories = {}
+    _check_meanings(session.data, made, _by_variable(kept.get("value_labels"), dict))
+    notes = [f"(data prepared as for the fit: {'; '.join(statements)})"]
+    notes += [
+        f"(note: {statement} computes from all rows of these data, not from those of the fit)"
+        for statement in statements
+        if OF_ALL_ROWS.match(read_prefixes(statement)[1]) and not BY.search(statement)
+    ]
+    yield Noted("", tuple(notes))
 
 
 def _checked(kept: Mapping[str, Any]) -> tuple[tuple[str, ...], dict[str, str]]:
@@ -100,6 +117,39 @@ def _checked(kept: Mapping[str, Any]) -> tuple[tuple[str, ...], dict[str, str]]:
     if not isinstance(statements, list) or not isinstance(made, dict):
         return (), {}
     return tuple(map(str, statements)), {str(name): str(label) for name, label in made.items()}
+
+
+def _by_variable(content: object, kind: type) -> dict[str, Any]:
+    """Return what is known by variable, as far as it is of the expected kind."""
+    if not isinstance(content, Mapping):
+        return {}
+    return {str(name): known for name, known in content.items() if isinstance(known, kind)}
+
+
+def _value_labels(dataset: Dataset, name: str) -> dict[str, str]:
+    labels = dataset.labels_of(name)
+    return {f"{value:g}" if isinstance(value, float) else value: labels[value] for value in labels}
+
+
+def _check_meanings(
+    dataset: Dataset, labels: Mapping[str, str], value_labels: Mapping[str, Mapping[str, str]]
+) -> None:
+    """Raise OtherCategories if a variable made again stands for something else than before."""
+    for name, label in labels.items():
+        if name not in dataset.names:
+            continue
+        if label != dataset.variable_labels.get(name, ""):
+            raise OtherCategories(
+                f"{name} of the fit not found: the data have other categories",
+                hint=f"in the data of the fit it stands for {label}",
+            )
+        known = value_labels.get(name, {})
+        for value, text in _value_labels(dataset, name).items():
+            if known.get(value, text) != text:
+                raise OtherCategories(
+                    f"{name} of the fit not found: the data have other categories",
+                    hint=f"in the data of the fit {value} stands for {known[value]}",
+                )
 
 
 def _repeat(session: Session, statement: str) -> None:
@@ -112,8 +162,15 @@ def _repeat(session: Session, statement: str) -> None:
             f"data of the fit not found: {command.name} prepared them and cannot be repeated here",
             hint=HINT,
         )
+    if needs_results(left):
+        raise VariableNotFound(
+            f"variables of the fit not found: '{statement}' needs results of earlier commands",
+            hint=HINT,
+        )
     try:
         session.run(statement)
+    except OtherCategories:
+        raise
     except GllammError as error:
         raise VariableNotFound(
             f"variables of the fit not found: '{statement}' failed: {error.message}", hint=HINT

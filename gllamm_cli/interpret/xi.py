@@ -16,7 +16,7 @@ OMIT = re.compile(r"(?:de(?:fine|fin|fi|f)?\s+)?(?!_dta)(\w+)\[omit\]\s*(.*)", r
 
 def xi(run: Run) -> None:
     """``xi i.a i.b``: make the indicators."""
-    expansion = expand_xi(parse_xi(run.span).terms, run.session.data)
+    expansion = expand_xi(parse_xi(run.span).terms, run.session.data, run.session.categories)
     run.data = expansion.dataset
     run.print(*expansion.notes)
 

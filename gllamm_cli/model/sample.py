@@ -124,7 +124,7 @@ def _check_separation(
         for outcome, seen in zip(("failure", "success"), others, strict=True):
             if not seen:
                 error = PerfectPrediction(
-                    f"{name} = {value:g} predicts {outcome} perfectly",
+                    f"{name} = {value + 0.0:g} predicts {outcome} perfectly",
                     hint=f"leave out {name}, combine categories, or drop these "
                     f"{int((x == value).sum())} rows",
                 )
@@ -179,7 +179,10 @@ def check_covariates(
     if notes:
         spec = replace(spec, covariates=tuple(kept))
     binary = FAMILY_BY_NAME[spec.response.family].domain is Domain.PROPORTION
-    if binary and len(links) == 1 and not (links[0].ordinal or links[0].nominal):
+    # Given values and constraints may keep finite what the data alone would not.
+    determined = spec.start is not None or bool(spec.constraints)
+    single = len(links) == 1 and not (links[0].ordinal or links[0].nominal)
+    if binary and single and not determined:
         if not outcome_varies(y, denominator):
             raise NoObservations(
                 "outcome does not vary", hint=f"{spec.depvar} is the same in all rows used"

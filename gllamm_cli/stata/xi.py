@@ -8,13 +8,13 @@ name afterwards.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from gllamm_cli.errors import InvalidSyntax
+from gllamm_cli.errors import InvalidSyntax, OtherCategories
 from gllamm_cli.stata.functions import FloatArray
 from gllamm_cli.stata.lexer import LONGEST_NAME
 from gllamm_cli.stata.varlist import (
@@ -29,6 +29,8 @@ if TYPE_CHECKING:
     from gllamm_cli.data import Dataset
     from gllamm_cli.stata.command import GllammCommand
 
+Categories = Mapping[str, Sequence[float | str]]
+NONE_KNOWN: Categories = {}
 MOST_VALUES = 500
 LETTERS_IN_PRODUCTS = 3
 """Stata cuts the names of variables in a product to this length."""
@@ -65,8 +67,10 @@ def _dummy_name(name: str, code: int) -> str:
 class _Expander:
     """Collects new variables over the terms of one list."""
 
-    def __init__(self, dataset: Dataset) -> None:
+    def __init__(self, dataset: Dataset, categories: Categories) -> None:
         self.dataset = dataset
+        self.categories = categories
+        self.coded: dict[str, tuple[float | str, ...]] = {}
         self.columns: dict[str, FloatArray] = {}
         self.labels: dict[str, str] = {}
         self.notes: list[str] = []
@@ -83,7 +87,17 @@ class _Expander:
         is_text = self.dataset.is_text(name)
         values = self.dataset.text(name) if is_text else self.dataset.column(name)
         is_missing = values == "" if is_text else np.isnan(values)
-        distinct = sorted(set(values[~is_missing].tolist()))
+        occurring = set(values[~is_missing].tolist())
+        distinct = sorted(self.categories.get(name, occurring))
+        if others := sorted(occurring.difference(distinct)):
+            shown = others[0] if is_text else f"{others[0]:g}"
+            raise OtherCategories(
+                f"{name} == {shown} not found: the data have other categories",
+                span=term.span,
+                hint=f"categories of {name} in the data of the fit: "
+                + ", ".join(value if is_text else f"{value:g}" for value in distinct),
+            )
+        self.coded[name] = tuple(distinct)
         if not 2 <= len(distinct) <= MOST_VALUES:
             raise InvalidSyntax(
                 f"i.{name}: {name} has {len(distinct)} distinct values",
@@ -173,13 +187,22 @@ class _Expander:
         return [*names, *products]
 
 
-def expand_xi(items: Sequence[VarlistItem], dataset: Dataset) -> XiExpansion:
+def expand_xi(
+    items: Sequence[VarlistItem], dataset: Dataset, categories: Categories = NONE_KNOWN
+) -> XiExpansion:
     """Replace the ``i.`` terms of a list by the names of indicator variables.
+
+    Parameters
+    ----------
+    categories
+        Of variables that need not show all of them in these data.
 
     Raises
     ------
     VariableNotFound
         An unknown or ambiguous variable.
+    OtherCategories
+        A value that is not among the ``categories``.
     InvalidSyntax
         A variable with one value only, or with too many.
     TypeMismatch
@@ -187,7 +210,7 @@ def expand_xi(items: Sequence[VarlistItem], dataset: Dataset) -> XiExpansion:
     """
     if not any(isinstance(item, XiTerm) for item in items):
         return XiExpansion(tuple(items), dataset, ())
-    expander = _Expander(dataset)
+    expander = _Expander(dataset, categories)
     expanded: list[VarlistItem] = []
     seen: set[str] = set()
     for item in items:
@@ -199,12 +222,13 @@ def expand_xi(items: Sequence[VarlistItem], dataset: Dataset) -> XiExpansion:
                 seen.add(name)
                 expanded.append(NamePattern(name, span=item.span))
     extended = dataset.with_columns(expander.columns, storage_type="byte", labels=expander.labels)
+    extended = replace(extended, coded={**dataset.coded, **expander.coded})
     return XiExpansion(tuple(expanded), extended, tuple(expander.notes))
 
 
 def expand_command(
-    command: GllammCommand, dataset: Dataset
+    command: GllammCommand, dataset: Dataset, categories: Categories = NONE_KNOWN
 ) -> tuple[GllammCommand, Dataset, tuple[str, ...]]:
     """Expand the covariates of a command, with or without the prefix ``xi:``."""
-    expansion = expand_xi(command.items, dataset)
+    expansion = expand_xi(command.items, dataset, categories)
     return replace(command, items=expansion.items), expansion.dataset, expansion.notes

@@ -138,6 +138,9 @@ def write_prepared(folder, name="data.csv"):
         "local s 2\ngen x2 = x^`s'\nforeach v in x x2 {\nreplace `v' = `v'/10\n}\n"
         "gllamm y x x2, i(id) adapt nolog",
         "encode sex, gen(user); quietly tab user, gen(s); gllamm y s2 s3, i(id) adapt nolog",
+        "summarize x; gen d = x - r(mean) if r(N) > 1; gllamm y d, i(id) adapt nolog",
+        "scalar h = 0.5; matrix A = (1, 3); gen d = h*x^A[1,2]; gllamm y d, i(id) adapt nolog",
+        "regress y x; gen d = x*_b[x] + e(N); gllamm y d, i(id) adapt nolog",
         "set seed 7; gen z = rnormal(); gllamm y z, i(id) adapt nolog",
         "gllamm y, i(id) nip(3) nolog; gllapred u, u; gen z = -x; gllamm y z, i(id) adapt nolog",
         "bysort id: gen first = _n == 1; gllamm y first x, i(id) adapt nolog",
@@ -193,6 +196,49 @@ def test_other_categories_than_those_of_the_fit_are_refused(folder):
     result = run("predict", "p.fit", "new.csv", "m, mu", "--out", "p.csv")
     assert result.exit_code == 1
     assert "other categories" in result.stderr and "r(111);" in result.stderr
+
+
+@pytest.mark.parametrize(
+    "command", ["gllamm y x i.sex, i(id)", "encode sex, gen(s); xi: gllamm y x i.s, i(id)"]
+)
+def test_another_first_category_is_not_taken_for_that_of_the_fit(folder, command):
+    """It has no indicator, and so would pass for the one that xi has left out."""
+    table = write_prepared(folder)
+    assert run("fit", "raw.csv", command, "--save", "p.fit", "--quiet").exit_code == 0
+    table.replace({"sex": {"d": "a"}}).to_csv("new.csv", index=False)
+    result = run("predict", "p.fit", "new.csv", "m, mu", "--out", "p.csv")
+    assert result.exit_code == 1
+    assert "other categories" in result.stderr and "r(111);" in result.stderr
+
+
+@pytest.mark.parametrize("kept", [["d", "f"], ["f", "m"], ["m"]])
+def test_new_data_need_not_have_all_categories(folder, kept):
+    table = write_prepared(folder)
+    command = "xi: gllamm y i.sex*x, i(id) adapt nolog"
+    assert run("fit", "raw.csv", command, "--save", "p.fit", "--quiet").exit_code == 0
+    assert run("predict", "p.fit", "raw.csv", "m, xb", "--out", "all.csv").exit_code == 0
+    chosen = table["sex"].isin(kept)
+    table[chosen].to_csv("some.csv", index=False)
+    result = run("predict", "p.fit", "some.csv", "m, xb", "--out", "some_p.csv")
+    assert result.exit_code == 0, result.stderr
+    expected = pd.read_csv("all.csv")["m"][chosen]
+    np.testing.assert_allclose(pd.read_csv("some_p.csv")["m"], expected, rtol=1e-6)
+
+
+def test_values_that_depend_on_all_rows_are_noted(folder):
+    command = "egen z = std(x); bysort id: egen m = mean(x); gllamm y z m, i(id) adapt nolog"
+    assert run("fit", "data.csv", command, "--save", "p.fit", "--quiet").exit_code == 0
+    result = run("predict", "p.fit", "data.csv", "p, mu", "--out", "p.csv")
+    assert result.output.count("computes from all rows of these data") == 1
+    assert "(note: egen z = std(x) computes" in result.output
+
+
+def test_results_that_are_gone_are_not_those_of_the_fit(folder):
+    command = "regress y x; keep if e(sample); gllamm y x, i(id) adapt nolog"
+    assert run("fit", "data.csv", command, "--save", "p.fit", "--quiet").exit_code == 0
+    result = run("predict", "p.fit", "data.csv", "p, mu", "--out", "p.csv")
+    assert result.exit_code == 1
+    assert "'keep if e(sample)' needs results of earlier commands" in result.stderr
 
 
 def test_preparations_that_cannot_be_repeated_say_what_to_do(folder):

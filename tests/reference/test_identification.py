@@ -65,3 +65,24 @@ gllamm {} year, i(id) adapt nolog
         session, _, error = run_do(script.format(response))
         assert error is None
         assert session.fit.notes == ()
+
+
+def test_scales_of_responses_that_have_none_stay_where_they_are():
+    """The log likelihood does not depend on them at all: both are named, and neither moves."""
+    random = np.random.default_rng(8)
+    n = 360
+    frame = pd.DataFrame({"id": np.arange(n) // 6, "link": np.arange(n) % 3 + 1.0})
+    for k in (1, 2, 3):
+        frame[f"d{k}"] = (frame["link"] == k) * 1.0
+    frame["x"] = random.normal(size=n)
+    latent = frame["x"] + random.normal(size=60)[frame["id"]] + random.logistic(size=n)
+    frame["y"] = (latent > 0.0) * 1.0
+    session = Session(Dataset.from_frame(frame))
+    session.run(
+        "eq scale: d1 d2 d3\n"
+        "gllamm y x, i(id) family(binom) link(cll logit sprobit) lv(link) s(scale) adapt"
+    )
+    fit = session.fit
+    at = [fit.index("lns1", f"d{k}") for k in (1, 2)]
+    assert np.all(np.abs(fit.estimates[at]) <= 1.0), fit.estimates
+    assert any("[lns1]d1, [lns1]d2" in note for note in fit.notes), fit.notes

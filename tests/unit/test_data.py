@@ -169,6 +169,8 @@ def test_frames_of_all_types():
     frame = pd.DataFrame(
         {
             "c": pd.Categorical(["u", "v", None]),
+            "cn": pd.Categorical([7, None, 3]),
+            "cb": pd.Categorical([True, False, None]),
             "b": [True, False, True],
             "nb": pd.array([True, None, False], dtype="boolean"),
             "i": pd.array([1, None, 3], dtype="Int64"),
@@ -181,6 +183,8 @@ def test_frames_of_all_types():
     data = Dataset.from_frame(frame)
     assert data.text("c").tolist() == ["u", "v", ""]
     for name, expected in {
+        "cn": [7, np.nan, 3],
+        "cb": [1, 0, np.nan],
         "b": [1, 0, 1],
         "nb": [1, np.nan, 0],
         "i": [1, np.nan, 3],
@@ -190,6 +194,12 @@ def test_frames_of_all_types():
         "none": [np.nan] * 3,
     }.items():
         np.testing.assert_array_equal(data.column(name), expected)
+
+
+@pytest.mark.parametrize("data", [None, {"x": [1.0]}, np.zeros((2, 1))])
+def test_only_tables_are_taken_over(data):
+    with pytest.raises(TypeError, match="a pandas table is needed, not"):
+        Dataset.from_frame(data)
 
 
 def test_taking_over_a_frame_does_not_tie_it_to_the_data():

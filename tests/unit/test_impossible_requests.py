@@ -123,6 +123,30 @@ def test_perfect_prediction_is_seen_in_small_and_large_data(n):
     assert session.fit.converged and session.fit.log_likelihood < -2.5
 
 
+@pytest.mark.parametrize(
+    ("options", "fixed"),
+    [
+        ("from(b) copy eval", 0.3),
+        ("constraints(1)", 2.0),
+        ("constraints(1) from(b) copy long", 2.0),
+    ],
+)
+def test_given_coefficients_need_not_be_determined_by_the_outcomes(options, fixed):
+    """All rows with d = 1 are successes, but its coefficient has a value without them."""
+    rng = np.random.default_rng(5)
+    d = (np.arange(120) % 6 == 0) * 1.0
+    y = np.maximum(d, rng.integers(0, 2, 120))
+    frame = pd.DataFrame({"y": y, "d": d, "id": np.arange(120) // 4})
+    session = Session(Dataset.from_frame(frame))
+    session.run("constraint 1 [y]d = 2; matrix b = (.3, -.1, .5)")
+    command = "gllamm y d, i(id) family(binom) link(logit) "
+    with pytest.raises(GllammError, match="d = 1 predicts success perfectly"):
+        session.run(command)
+    session.run(command + options)
+    assert session.fit.estimates[0] == pytest.approx(fixed, abs=1e-12)
+    assert np.isfinite(session.fit.log_likelihood)
+
+
 def test_choices_without_alternatives_determine_nothing(recwarn):
     """Sets of one alternative have probability 1 whatever the parameters: that is said."""
     n = 40

@@ -64,3 +64,23 @@ def test_it_reaches_the_same_maximum_with_and_without_drift():
         for drift in (0.0, 1.0)
     ]
     np.testing.assert_allclose(points[0], points[1], atol=1e-6)
+
+
+class Saddle(Cliff):
+    """A double hill: the gradient vanishes exactly in the middle, and at the two tops."""
+
+    def __init__(self) -> None:
+        super().__init__(np.inf, 0.0)
+
+    def value(self, point):
+        return 2.0 * point[0] ** 2 - point[0] ** 4
+
+    def derivatives(self, point):
+        x = point[0]
+        return self.value(point), np.array([4.0 * x - 4.0 * x**3]), np.array([[4.0 - 12.0 * x**2]])
+
+
+def test_a_start_at_a_saddle_point_is_left():
+    found = maximise(Saddle(), np.zeros(1), adaptive=False, most_iterations=100)
+    assert found is not None and found.converged
+    assert abs(found.point[0]) == pytest.approx(1.0, abs=1e-4)

@@ -177,7 +177,7 @@ def _outcome_name(setup: Setup, equation: str) -> str:
     """Label of an outcome, or its number; the engine calls category 4 ``c4``."""
     number = equation.removeprefix("c")
     labels = setup.data.labels_of(setup.depvar)
-    label = labels.get(float(number), "") if _is_number(number) else ""
+    label = labels.get(float(number), "") if is_number(number) else ""
     return label.replace(" ", "_") or number
 
 
@@ -228,7 +228,7 @@ def finish(
     place = None
     if base is not None:
         found = dict.fromkeys(name.equation.removeprefix("c") for name in fit.names)
-        numbers = sorted([*(float(e) for e in found if _is_number(e)), base])
+        numbers = sorted([*(float(e) for e in found if is_number(e)), base])
         place = (_outcome_name(setup, number_text(base)), numbers.index(base))
     cuts = tuple(names[k][0] for k in fit.block("threshold"))
     clusters = None
@@ -272,14 +272,6 @@ def finish(
     run.session.results = estimates
     header = not parsed.has("noheader")
     run.print(*regression_lines(estimates, level=setup.level, header=header))
-
-
-def _is_number(text: str) -> bool:
-    try:
-        float(text)
-    except ValueError:
-        return False
-    return True
 
 
 def macros_of(setup: Setup, robust: bool) -> dict[str, str]:

@@ -23,7 +23,7 @@ from gllamm_cli.errors import (
 from gllamm_cli.interpret.files import check_unsaved
 from gllamm_cli.interpret.run import Parsed, Run
 from gllamm_cli.read import read_dataset
-from gllamm_cli.stata.lexer import is_name, part
+from gllamm_cli.stata.lexer import is_name, is_number, part
 from gllamm_cli.stata.varlist import parse_newlist
 
 
@@ -73,7 +73,7 @@ def _delimited(run: Run) -> None:
     dataset = read_dataset(file, separator=separator, names=names)
     chosen = _chosen_names(run, parsed)
     headed = parsed.has("names") or parsed.has("varnames")
-    if chosen and not headed and any(map(_is_number, dict(dataset.renamed))):
+    if chosen and not headed and any(map(is_number, dict(dataset.renamed))):
         # The names are those of the command: a first line of numbers holds data.
         dataset = read_dataset(file, separator=separator, names=False)
     if parsed.text("case", "lower") == "lower":
@@ -94,14 +94,6 @@ def _chosen_names(run: Run, parsed: Parsed) -> list[str]:
         if name in names[:position]:
             raise AlreadyDefined(f"variable {name} already defined", span=parsed.frame.body)
     return names
-
-
-def _is_number(text: str) -> bool:
-    try:
-        float(text)
-    except ValueError:
-        return False
-    return True
 
 
 def _renamed(dataset: Dataset, names: Sequence[str]) -> Dataset:

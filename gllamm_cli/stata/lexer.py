@@ -67,6 +67,15 @@ def is_name(text: str) -> bool:
     )
 
 
+def is_number(text: str) -> bool:
+    """Whether ``text`` is written as a number."""
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
+
+
 def whole(text: str) -> Span:
     """Return the span of all of ``text``."""
     return Span(text, 0, len(text))

@@ -25,6 +25,7 @@ from gllamm_cli.model.spec import ChoiceSets, Sample
 from gllamm_cli.report.regression import Regression, count, regression_lines
 from gllamm_cli.stata.format import display, format_f
 from gllamm_cli.stata.functions import FloatArray
+from gllamm_cli.stata.lexer import is_number
 from gllamm_cli.stata.named_matrix import Names
 
 OPTIONS = (

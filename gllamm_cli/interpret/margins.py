@@ -72,7 +72,7 @@ def margins(run: Run) -> None:
         raise NoObservations("no observations", hint="if and in leave no row of the estimation")
     data = fitted_data(run, fit)
     terms = model_terms(fit.spec, data)
-    prediction = _prediction(parsed)
+    prediction = _prediction(parsed, fit)
     check_prediction(fit.spec, prediction)
     weight = row_weights(fit.spec, data)
     if parsed.has("noweights"):
@@ -91,7 +91,7 @@ def margins(run: Run) -> None:
     _keep(run, parsed, found, len(rows), level)
 
 
-def _prediction(parsed: Parsed) -> Prediction:
+def _prediction(parsed: Parsed, fit: Fit) -> Prediction:
     text = parsed.text("predict")
     categories: dict[str, float] = {}
     for match in CATEGORY.finditer(text):
@@ -100,6 +100,8 @@ def _prediction(parsed: Parsed) -> Prediction:
             raise InvalidSyntax(f"{match[1]}() takes one number")
         categories["outcome" if match[1].startswith("out") else "above"] = numbers[0]
     rest = " ".join(CATEGORY.sub(" ", text).replace(",", " ").split())
+    if fit.spec.response.family == "binom":
+        rest = re.sub(r"^pr\b", "mu", rest)
     if rest not in KINDS:
         raise InvalidSyntax(
             f"predict({text}) is not supported",
@@ -248,7 +250,8 @@ def _expression(fit: Fit, prediction: Prediction) -> str:
     if prediction.kind is Kind.XB:
         return "Linear prediction, fixed portion"
     y = fit.spec.depvar
-    what = f"Predicted mean of {y}"
+    trials = fit.spec.denominator is not None
+    what = f"Mean of {y} per trial" if trials else f"Predicted mean of {y}"
     if prediction.outcome is not None:
         what = f"Pr({y}=={prediction.outcome:g})"
     elif prediction.above is not None:

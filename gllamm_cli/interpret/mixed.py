@@ -288,12 +288,14 @@ def _fit(
             equations[f"re{len(equations) + 1}"] = (name,)
     if 0 in numbers:
         raise InvalidSyntax("a level without random effects", span=run.span)
-    default = 12.0 if run.name in PANEL else 7.0
-    points = int(parsed.number("intpoints", parsed.number("quad", default)))
-    several = max(numbers) > 1
-    uncorrelated = several and not any(level.unstructured for level in levels)
-    if several and len({level.unstructured for level in levels if len(level.variables) > 0}) > 1:
+    points = _integration_points(run, parsed)
+    # One effect alone has no covariance, whatever its level says.
+    structures = {
+        level.unstructured for level, number in zip(levels, numbers, strict=True) if number > 1
+    }
+    if len(structures) > 1:
         raise NotSupported("levels with different covariance() are not supported", hint="gllamm")
+    uncorrelated = structures == {False}
     text = (
         f"gllamm {names[0]} , i({' '.join(level.unit for level in levels)}) "
         f"nrf({' '.join(map(str, numbers))}) eqs({' '.join(equations)}) family({response.family}) "
@@ -324,6 +326,16 @@ def _fit(
     fit = fit_model(request, data, threads=run.session.threads, monitor=run.session.listener)
     run.session.listener.finished()
     return fit
+
+
+def _integration_points(run: Run, parsed: Parsed) -> int:
+    option = "intpoints" if parsed.has("intpoints") else "quad"
+    points = parsed.number(option, 12.0 if run.name in PANEL else 7.0)
+    if points != int(points) or points < 1:
+        raise InvalidSyntax(
+            f"{option}() must be a whole number, at least 1", span=parsed.options[option].span
+        )
+    return int(points)
 
 
 def _weight_of_rows(run: Run, parsed: Parsed) -> tuple[tuple[int, str], ...]:

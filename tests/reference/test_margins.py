@@ -327,3 +327,22 @@ def test_multilevel_commands_of_stata_have_components_and_profiles(frame):
     np.testing.assert_allclose(*tables, rtol=1e-4)
     _, lines = after("bootstrap, reps(3) seed(1): xtreg y x, i(id) mle", frame)
     assert "__one" not in "\n".join(lines)
+
+
+def test_probabilities_are_means_of_binary_responses(frame):
+    model = "quietly melogit binary x || id:\n"
+    found = [
+        returned(after(f"{model}margins, predict({what})", frame)[0])[0]
+        for what in ("mu", "pr", "pr marginal", "pr fixedonly", "mu fixedonly")
+    ]
+    assert found[0] == found[1] == found[2]
+    assert found[3] == found[4]
+    assert failure("quietly mixed y x || id:\nmargins, predict(pr)", frame=frame).rc == 198
+
+
+def test_numbers_of_trials_make_means_those_of_a_trial(frame):
+    _, lines = after(
+        "replace count = min(count, 9)\nquietly melogit count x || id:, binomial(9)\nmargins",
+        frame,
+    )
+    assert any("Mean of count per trial" in line for line in lines)

@@ -126,6 +126,8 @@ def test_results_of_a_random_intercept_model():
         ("xtlogit math cses", 198),
         ("xtlogit math cses, fe i(school)", 198),
         ("mixed math zz || school:", 111),
+        ("mixed math cses || school:, intpoints(2.5)", 198),
+        ("mixed math cses || school:, intpoints(0)", 198),
         ("mixed math cses || school:, offset(ses)", 198),
         ("melogit math cses || school:, exposure(ses)", 198),
         ("xtlogit math cses, i(school) normal", 198),
@@ -253,6 +255,17 @@ def test_commands_after_panel_commands_have_the_parameters_of_the_fit():
     )
     assert np.sqrt(found.of_fit_parameters().V[k, k]) == pytest.approx(kept)
     assert any("sub1_1" in line for line in lines)
+
+
+def test_covariance_of_a_level_with_one_effect_says_nothing_about_other_levels():
+    """The effects of id were correlated though their level did not ask for that."""
+    data = f"{CLINIC}egen place = group(centre)\n"
+    plain, odd = (
+        run_do(f"{data}mixed rat || place:{option} || subject: month")[0].results
+        for option in ("", ", covariance(unstructured)")
+    )
+    assert odd.names == plain.names
+    np.testing.assert_allclose(odd.b, plain.b)
 
 
 def random_part(text, label):

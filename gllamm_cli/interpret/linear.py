@@ -71,7 +71,8 @@ class Linear:
             size = "" if abs(weight) == 1.0 else f"{abs(weight):g}*".removeprefix("0")
             sign = "-" if weight < 0 else "+"
             pieces.append(f"{sign} {size}{shown}" if pieces or weight < 0 else f"{size}{shown}")
-        return f"{' '.join(pieces)} = {value + 0.0:g}"
+        shown = f"{value + 0.0:g}".replace("0.", ".", 1) if abs(value) < 1 else f"{value:g}"
+        return f"{' '.join(pieces)} = {shown}"
 
 
 def _full_name(run: Run, found: Estimates, name: str) -> str:

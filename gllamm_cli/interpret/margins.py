@@ -250,9 +250,8 @@ def _expression(fit: Fit, prediction: Prediction) -> str:
     if prediction.kind is Kind.XB:
         return "Linear prediction, fixed portion"
     y = fit.spec.depvar
-    what = f"Predicted mean of {y}"
-    if fit.spec.denominator is not None:
-        what += " for each trial"
+    trials = fit.spec.denominator is not None
+    what = f"Mean of {y} per trial" if trials else f"Predicted mean of {y}"
     if prediction.outcome is not None:
         what = f"Pr({y}=={prediction.outcome:g})"
     elif prediction.above is not None:

@@ -40,8 +40,14 @@ def display_text(run: Run) -> tuple[str, bool]:
     times = 1
     while position < span.end:
         character = span.source[position]
-        if character.isspace() or character == ",":
+        if character.isspace():
             position += 1
+            continue
+        if character == ",":
+            # One comma is a blank, two are nothing.
+            two = span.source.startswith(",,", position)
+            text += "" if two else " "
+            position += 1 + two
             continue
         if match := WORDS.match(span.source, position, span.end):
             position = match.end()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -18,6 +19,10 @@ from gllamm_cli.stata.functions import FloatArray
 from gllamm_cli.stata.lexer import whole
 
 MOST_ITERATIONS = 200
+STARTS = (0.0, 1.0, -1.0)
+"""Starting values of atanh(rho)."""
+LARGEST_ATHRHO = 8.0
+"""Beyond it the correlation is on the boundary: there is no maximum."""
 LOG_SQRT_2PI = 0.5 * math.log(2.0 * math.pi)
 
 
@@ -94,8 +99,15 @@ def treatreg(run: Run) -> None:
     x_names = [name for name in covariates if name != d_name] + [d_name]
     X = np.column_stack([*(data.column(name)[used] for name in x_names), ones])
     W = np.column_stack([*(data.column(name)[used] for name in w_names), ones])
-    log = not parsed.has("nolog")
-    theta, value, hessian = _maximise(run, y, X, d, W, log=log)
+    maximum, *higher = _maxima(y, X, d, W)
+    theta, value, hessian = maximum.theta, maximum.value, maximum.hessian
+    if not parsed.has("nolog"):
+        run.print("", *_log_lines(maximum))
+    for other in higher:
+        run.print(
+            f"note: the log likelihood has a higher maximum, {display(other.value)}, "
+            f"at rho = {math.tanh(other.theta[-2]):.4f}"
+        )
     V = np.asarray(np.linalg.inv(-hessian), dtype=np.float64)
     k, q = X.shape[1], W.shape[1]
     names = (
@@ -149,29 +161,58 @@ def treatreg(run: Run) -> None:
     run.print(*regression_lines(estimates, level=level))
 
 
-def _start(y: FloatArray, X: FloatArray, d: FloatArray, W: FloatArray) -> FloatArray:
+def _start(y: FloatArray, X: FloatArray, d: FloatArray, W: FloatArray, athrho: float) -> FloatArray:
     b = np.linalg.lstsq(X, y, rcond=None)[0]
     sigma = max(float(np.std(y - X @ b)), 1e-8)
     g = np.linalg.lstsq(W, 2.0 * d - 1.0, rcond=None)[0]
-    return np.concatenate([b, g, [0.0, math.log(sigma)]])
+    return np.concatenate([b, g, [athrho, math.log(sigma)]])
 
 
-def _maximise(
-    run: Run, y: FloatArray, X: FloatArray, d: FloatArray, W: FloatArray, *, log: bool
-) -> tuple[FloatArray, float, FloatArray]:
+@dataclass(frozen=True, slots=True, eq=False)
+class _Maximum:
+    """Where Newton's method has come to, and the log likelihoods on its way."""
+
+    theta: FloatArray
+    value: float
+    hessian: FloatArray
+    log: tuple[float, ...]
+
+
+def _log_lines(maximum: _Maximum) -> list[str]:
+    return [
+        f"Iteration {number}:   log likelihood = {display(value)}  "
+        for number, value in enumerate(maximum.log)
+    ]
+
+
+def _maxima(y: FloatArray, X: FloatArray, d: FloatArray, W: FloatArray) -> list[_Maximum]:
+    """Maxima of the likelihood: there may be one on either side of a correlation of zero.
+
+    The first is that from a correlation of zero, where Stata starts; if another one
+    is higher, it comes next.
+    """
+    found = [_maximum(y, X, d, W, _start(y, X, d, W, athrho)) for athrho in STARTS]
+    reached = [each for each in found if each is not None]
+    if not reached:
+        raise NotConverged("convergence not achieved")
+    first, *others = reached
+    higher = [o for o in others if o.value > first.value + 1e-6 * (1.0 + abs(first.value))]
+    return [first, *sorted(higher, key=lambda o: -o.value)[:1]]
+
+
+def _maximum(
+    y: FloatArray, X: FloatArray, d: FloatArray, W: FloatArray, theta: FloatArray
+) -> _Maximum | None:
     """Newton steps, shortened until they gain; a ridge where the Hessian is not negative."""
-    theta = _start(y, X, d, W)
     value, gradient, hessian = _derivatives(theta, y, X, d, W)
-    if log:
-        run.print("")
-    for iteration in range(MOST_ITERATIONS):
-        if log:
-            run.print(f"Iteration {iteration}:   log likelihood = {display(value)}  ")
+    log = []
+    for _ in range(MOST_ITERATIONS):
+        log.append(value)
         values, vectors = np.linalg.eigh(-hessian)
         safe = np.maximum(np.abs(values), 1e-8 * np.abs(values).max())
         step = vectors @ ((vectors.T @ gradient) / safe)
         if float(gradient @ step) < 1e-12 * (1.0 + abs(value)) and values[0] > 0:
-            return theta, value, hessian
+            return _Maximum(theta, value, hessian, tuple(log))
         scale = 1.0
         while scale > 1e-10:
             trial = theta + scale * step
@@ -181,10 +222,12 @@ def _maximise(
                 break
             scale /= 2.0
         else:
-            return theta, value, hessian
+            return _Maximum(theta, value, hessian, tuple(log)) if values[0] > 0 else None
+        if abs(float(trial[-2])) > LARGEST_ATHRHO:
+            return None
         theta = trial
         value, gradient, hessian = _derivatives(theta, y, X, d, W)
-    raise NotConverged("convergence not achieved")
+    return None
 
 
 def _without_correlation(y: FloatArray, X: FloatArray, d: FloatArray, W: FloatArray) -> float:

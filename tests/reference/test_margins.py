@@ -345,4 +345,4 @@ def test_numbers_of_trials_make_means_those_of_a_trial(frame):
         "replace count = min(count, 9)\nquietly melogit count x || id:, binomial(9)\nmargins",
         frame,
     )
-    assert any("Predicted mean of count for each trial" in line for line in lines)
+    assert any("Mean of count per trial" in line for line in lines)

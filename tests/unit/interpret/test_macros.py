@@ -16,6 +16,7 @@ from scripts import failure, printed, run_do
         ('local a = 1/3\ndisplay "`a\'"', [".3333333333333333"]),
         ('local a "one two"\ndisplay "`a\'"', ["one two"]),
         ('display "x`nothing\'y"', ["xy"]),
+        ('display 1, 2 ,"a",, "b"', ["1 2 ab"]),
         ("local i 2\nlocal x2 two\ndisplay \"`x`i''\"", ["two"]),
         ('global g abc\ndisplay "$g ${g}d"', ["abc abcd"]),
         ('local k 1\nglobal g1 one\ndisplay "${g`k\'}"', ["one"]),

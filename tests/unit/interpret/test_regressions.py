@@ -3,6 +3,7 @@
 import numpy as np
 import pandas as pd
 import pytest
+from scipy import optimize, stats
 from scripts import failure, printed, run_do
 
 from gllamm_cli.report.regression import Row, coefficient_line
@@ -204,6 +205,32 @@ def test_errors():
     assert failure("regress").rc == 100
     assert failure("sysuse auto\nregress mpg weight, vce(jackknife)").rc == 198
     assert failure("sysuse auto\nlogit foreign weight [aw=mpg]").rc == 101
+
+
+@pytest.mark.parametrize("seed", [8, 19, 29])
+def test_treatreg_tells_of_a_higher_maximum(seed):
+    """Like Stata it ends at that from a correlation of zero."""
+    rng = np.random.default_rng(seed)
+    x, w = rng.normal(size=(2, 60))
+    error = rng.normal(size=60)
+    d = (0.1 * w + rng.normal(size=60) + 0.5 * error > 0).astype(float)
+    y = x + d + error + rng.exponential(size=60)
+
+    def minus_log_likelihood(p):
+        rho, sigma = np.tanh(p[5]), np.exp(p[6])
+        e = (y - p[0] * x - p[1] * d - p[2]) / sigma
+        index = (p[3] * w + p[4] + e * rho) / np.sqrt(1 - rho * rho)
+        choice = stats.norm.logcdf(np.where(d == 1, index, -index))
+        return -(choice + stats.norm.logpdf(e) - p[6]).sum()
+
+    starts = ([1, 1, 0, 0, 0, athrho, 0.3] for athrho in (-1, 0, 1))
+    best = min(optimize.minimize(minus_log_likelihood, start).fun for start in starts)
+    frame = pd.DataFrame({"x": x, "w": w, "d": d, "y": y})
+    session, lines, failed = run_do("treatreg y x, treat(d = w)", frame=frame)
+    assert failed is None, failed.render()
+    (note,) = (line for line in lines if line.startswith("note:"))
+    assert f"higher maximum, {-best:.4f}"[:-1] in note
+    assert session.results.log_likelihood < -best - 0.1
 
 
 def test_treatreg_needs_its_equation():

@@ -165,3 +165,8 @@ def test_testparm_takes_terms_of_factor_variables(terms, tested):
     )
     found = [line.split(") ")[1].split(" = ")[0].strip() for line in lines if line.startswith(" (")]
     assert sorted(found) == sorted(tested)
+
+
+def test_values_below_one_have_no_zero_before_the_point():
+    assert after("test mpg = .5")[1][1] == " ( 1)  mpg = .5"
+    assert after("test mpg = -0.25")[1][1] == " ( 1)  mpg = -.25"

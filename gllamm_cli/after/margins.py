@@ -113,3 +113,15 @@ def row_weights(spec: ModelSpec, dataset: Dataset) -> FloatArray:
     for _, name in (*spec.weights, *spec.sampling_weights):
         product = product * dataset.column(name)
     return product
+
+
+def represented_rows(spec: ModelSpec, dataset: Dataset, rows: IndexArray) -> int:
+    """Number of observations that rows stand for: the sum of their frequency weights.
+
+    Weights that are no frequencies do not count.
+    """
+    product = np.ones(len(rows))
+    for _, name in spec.weights:
+        product = product * dataset.column(name)[rows]
+    whole = not np.any(product % 1.0)
+    return int(product.sum()) if whole else len(rows)

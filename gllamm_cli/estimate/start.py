@@ -190,7 +190,8 @@ def start_from(
                     reduction.free_names(parameters.names)
                     if not given.long
                     else [f"[{n.equation}]{n.name}" for n in parameters.names]
-                ),
+                )
+                + ("; long takes all of them" if len(values) == parameters.n > wanted else ""),
             )
         return values if given.long else reduction.full(values)
     current = {(name.equation, name.name): k for k, name in enumerate(parameters.names)}

@@ -15,9 +15,11 @@ from gllamm_cli.fit.fit import Fit
 from gllamm_cli.fit.masses import level_masses
 from gllamm_cli.model.constraints import Reduction
 from gllamm_cli.model.design import Design
+from gllamm_cli.model.families import FAMILY_BY_NAME, LINK_BY_NAME, Domain
 from gllamm_cli.model.parameters import Parameters
 from gllamm_cli.model.quadrature import ProductRule
 from gllamm_cli.model.sizes import column_sizes
+from gllamm_cli.model.spec import ModelSpec
 from gllamm_cli.model.structure import Column, as_column
 from gllamm_cli.model.thin import without_period
 
@@ -35,6 +37,7 @@ ONE_BLOCK_IN, FEWEST_BLOCKS = 8, 12
 STANDARD_ERRORS = 6.0
 """What the sum over all clusters may differ by from what a part of their blocks suggests."""
 MOST_NODES = 4096
+ROUNDING = 1e-6
 VANISHING = 1e-4
 COINCIDING = 1e-3
 
@@ -56,6 +59,22 @@ def maximum_notes(
                 "at a boundary: " + ", ".join(involved)
             )
     return tuple(notes)
+
+
+def probability_notes(spec: ModelSpec, log_likelihood: float) -> tuple[str, ...]:
+    """Note on probabilities above 1, which links that do not map into (0, 1) allow.
+
+    Only they give responses that are not continuous a positive log likelihood.
+    """
+    discrete = all(
+        LINK_BY_NAME[response.link].ordinal
+        or LINK_BY_NAME[response.link].nominal
+        or FAMILY_BY_NAME[response.family].domain in (Domain.COUNT, Domain.PROPORTION)
+        for response in spec.responses
+    )
+    if not discrete or log_likelihood <= ROUNDING:
+        return ()
+    return ("the log likelihood is positive, so some probabilities are above 1: use another link",)
 
 
 def boundary_notes(fit: Fit, sizes: FloatArray) -> tuple[str, ...]:

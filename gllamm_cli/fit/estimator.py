@@ -36,6 +36,7 @@ from gllamm_cli.fit.diagnose import (
     boundary_notes,
     mass_notes,
     maximum_notes,
+    probability_notes,
     quadrature_notes,
     undetermined_notes,
 )
@@ -367,7 +368,10 @@ def _fit_value(
         converged=maximum.converged,
         n_free=job.reduction.n_free,
         constraint_text=tuple(constraint.text for constraint in job.spec.constraints),
-        notes=maximum_notes(maximum, job.reduction, job.parameters),
+        notes=(
+            *maximum_notes(maximum, job.reduction, job.parameters),
+            *probability_notes(job.spec, maximum.log_likelihood),
+        ),
         iterations=maximum.iterations,
         extra=extra or {},
     )

@@ -10,7 +10,14 @@ from itertools import product
 import numpy as np
 
 from gllamm_cli.after.average import Kind, Prediction, check_prediction
-from gllamm_cli.after.margins import Margin, Margins, average_margins, derivative, row_weights
+from gllamm_cli.after.margins import (
+    Margin,
+    Margins,
+    average_margins,
+    derivative,
+    represented_rows,
+    row_weights,
+)
 from gllamm_cli.after.terms import Terms, model_terms
 from gllamm_cli.data import Dataset
 from gllamm_cli.errors import General, InvalidSyntax, NoObservations, NotAFactor, VariableNotFound
@@ -74,9 +81,9 @@ def margins(run: Run) -> None:
     terms = model_terms(fit.spec, data)
     prediction = _prediction(parsed, fit)
     check_prediction(fit.spec, prediction)
-    weight = row_weights(fit.spec, data)
-    if parsed.has("noweights"):
-        weight = np.ones(data.n_rows)
+    weight, n = np.ones(data.n_rows), len(rows)
+    if not parsed.has("noweights"):
+        weight, n = row_weights(fit.spec, data), represented_rows(fit.spec, data, rows)
     weight = np.where(sample, weight, 0.0)
     combinations = _combinations(data, parsed, terms, weight)
     chosen = (
@@ -87,8 +94,8 @@ def margins(run: Run) -> None:
     found = average_margins(
         fit, data, rows, weight, chosen, prediction, terms, threads=run.session.threads
     )
-    _print(run, fit, parsed, prediction, combinations, found, len(rows), level)
-    _keep(run, parsed, found, len(rows), level)
+    _print(run, fit, parsed, prediction, combinations, found, n, level)
+    _keep(run, parsed, found, n, level)
 
 
 def _prediction(parsed: Parsed, fit: Fit) -> Prediction:

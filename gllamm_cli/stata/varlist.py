@@ -19,6 +19,7 @@ MOST_NEW_NAMES = 32_766
 
 XI_TERM = re.compile(r"[iI]\.(?P<first>[^*|]+)(?:(?P<operator>[*|])(?P<second>.+))?")
 FACTOR = re.compile(r"(?:[cC]|[iI]?[bB]\S*|[iI]?\d+|[iI][nN]?|[oO])\..*|.*#.*|[iI]\(.*|[iI]b.*\..*")
+OPTION = re.compile(r"(?!i\(\d)[A-Za-z]\w*\([^().]*\)?")
 TIME_SERIES = re.compile(r"[lLfFdDsS]\d*\..+")
 
 
@@ -104,6 +105,10 @@ def _item(span: Span) -> VarlistItem:
             f"{text} is not a term of xi",
             span=span,
             hint="xi knows i.a, i.a*i.b, i.a*x and i.a|x",
+        )
+    if OPTION.fullmatch(text):
+        raise InvalidSyntax(
+            f"{text} is not a varlist", span=span, hint="options stand behind a comma"
         )
     if FACTOR.fullmatch(text):
         raise NotAllowed(

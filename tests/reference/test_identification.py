@@ -86,3 +86,14 @@ def test_scales_of_responses_that_have_none_stay_where_they_are():
     at = [fit.index("lns1", f"d{k}") for k in (1, 2)]
     assert np.all(np.abs(fit.estimates[at]) <= 1.0), fit.estimates
     assert any("[lns1]d1, [lns1]d2" in note for note in fit.notes), fit.notes
+
+
+def test_probabilities_above_one_are_noted():
+    """The log link lets them pass, as in gllamm, wherever all outcomes are successes."""
+    random = np.random.default_rng(6)
+    frame = pd.DataFrame({"id": np.arange(200) // 4, "x": random.normal(size=200)})
+    frame["y"] = (random.normal(size=50)[frame["id"]] > 0.0) * 1.0
+    found = notes(frame, "gllamm y x, i(id) family(binom) link(log) iterate(20)")
+    assert any("some probabilities are above 1" in note for note in found), found
+    found = notes(frame, "gllamm y x, i(id) family(binom) link(logit) adapt iterate(5)")
+    assert not any("above 1" in note for note in found), found

@@ -212,6 +212,7 @@ def test_averages_are_those_of_gllapred(frame, model, predict, gllapred):
         session, _ = after(f"quietly {model}\nmargins if x < 1", frame)
         expected = np.average(m[here], weights=w[here])
         assert returned(session)[0][0] == pytest.approx(expected, rel=1e-10)
+        assert session.returned["N"] == w[here].sum()
 
 
 @pytest.mark.parametrize(

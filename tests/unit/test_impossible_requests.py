@@ -162,3 +162,14 @@ def test_choices_without_alternatives_determine_nothing(recwarn):
     assert not recwarn.list
     assert session.fit.log_likelihood == pytest.approx(0.0, abs=1e-9)
     assert any("does not curve down" in note for note in session.fit.notes)
+
+
+def test_a_matrix_of_all_parameters_beside_constraints_needs_long():
+    frame = pd.DataFrame({"y": [0.0, 1.0] * 20, "x": np.arange(40) % 7, "id": np.arange(40) // 4})
+    session = Session(Dataset.from_frame(frame))
+    session.run("gllamm y x, i(id) family(binom)\nmatrix a = e(b)\nconstraint 1 [y]x = 0")
+    command = "gllamm y x, i(id) family(binom) constraints(1) from(a)"
+    with pytest.raises(GllammError, match="from matrix must be dimension 2") as error:
+        session.run(command)
+    assert "long takes all of them" in (error.value.hint or "")
+    session.run(f"{command} long")

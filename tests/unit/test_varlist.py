@@ -84,6 +84,13 @@ def test_xi_terms(source, term):
     assert parse_varlist(whole(format_item(term))) == (term,)
 
 
+@pytest.mark.parametrize("source", ["y x i(id) adapt", "y family(binom)", "y x nip(5 7)"])
+def test_options_without_a_comma_are_told_from_factor_variables(source):
+    with pytest.raises(InvalidSyntax, match="is not a varlist") as caught:
+        parse_varlist(whole(source))
+    assert caught.value.hint == "options stand behind a comma"
+
+
 @pytest.mark.parametrize("source", ["c.x", "a#b", "a##b", "i.a#c.x", "ib2.g", "2.g", "i2.g", "o.x"])
 def test_factor_variables_are_refused_by_name(source):
     with pytest.raises(NotAllowed) as caught:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -20,6 +19,7 @@ from gllamm_cli.interpret.multilevel_predictions import (
 )
 from gllamm_cli.interpret.random_effects import new_names, predicted_effects
 from gllamm_cli.interpret.run import Parsed, Run, plural
+from gllamm_cli.predict.means import INVERSE_LINKS
 from gllamm_cli.stata.definitions import STORAGE_TYPES
 from gllamm_cli.stata.expression import parse_expression
 from gllamm_cli.stata.functions import FloatArray
@@ -204,22 +204,9 @@ def _linear_predictor(
     return total, columns
 
 
-def _complementary(xb: FloatArray) -> FloatArray:
-    return np.asarray(-np.expm1(-np.exp(xb)))
-
-
 def inverse_link(link: str, xb: FloatArray) -> FloatArray:
     """Means at linear predictors, by Stata's links."""
-    from scipy.special import expit, ndtr
-
-    inverse: dict[str, Callable[[FloatArray], FloatArray]] = {
-        "ident": lambda x: x,
-        "log": np.exp,
-        "recip": lambda x: 1.0 / x,
-        "logit": expit,
-        "probit": ndtr,
-        "cll": _complementary,
-        "ll": lambda x: np.exp(-np.exp(-x)),
-    }
+    # Its log-log link has the other sign.
+    predictor = -xb if link == "ll" else xb
     with np.errstate(all="ignore"):
-        return np.asarray(inverse[link](xb), dtype=np.float64)
+        return np.asarray(INVERSE_LINKS[link].mean(predictor), dtype=np.float64)

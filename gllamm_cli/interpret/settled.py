@@ -15,21 +15,21 @@ if TYPE_CHECKING:
 EXPRESSION = re.compile(r"=|\bif\b")
 """Before it a statement names commands and variables only."""
 QUOTED = re.compile(r'("[^"]*")')
-RESULT = re.compile(
+REPLACEABLE = re.compile(
     r"\b(?:scalar|[er])\(\s*(?!sample\b)\w+\s*\)(?:\[[^\[\],]+,[^\[\],]+\])?"
     r"|(?:\[[^\[\]]+\])?\b_(?:b|se)\[[^\[\]]+\]"
     r"|\b[A-Za-z]\w*\[[^\[\],]+,[^\[\],]+\]"
     r"|(?<![\w.])[A-Za-z_]\w*\b(?!\s*[(\[])"
 )
-
-
-RESULTS = re.compile(r"\b[er]\(\s*\w+\s*\)|\b_(?:b|se)\[")
+"""What may stand for a number: scalars, matrix elements, results."""
+RESULT = re.compile(r"\b[er]\(\s*\w+\s*\)|\b_(?:b|se)\[")
+"""Results of earlier commands alone."""
 
 
 def needs_results(statement: str) -> bool:
     """Whether a statement refers to results of commands before it."""
     return any(
-        RESULTS.search(piece) for piece in QUOTED.split(statement) if not piece.startswith('"')
+        RESULT.search(piece) for piece in QUOTED.split(statement) if not piece.startswith('"')
     )
 
 
@@ -57,5 +57,5 @@ def settled(statement: str, session: Session) -> str:
     head, tail = statement[: start.start()], statement[start.start() :]
     pieces = QUOTED.split(tail)
     return head + "".join(
-        piece if piece.startswith('"') else RESULT.sub(number, piece) for piece in pieces
+        piece if piece.startswith('"') else REPLACEABLE.sub(number, piece) for piece in pieces
     )

@@ -185,13 +185,11 @@ def expectation(
     threads: int | None,
 ) -> FloatArray:
     """Expectation of ``g`` in every row, (N,)."""
-    out = np.empty(prepared.n_rows)
 
-    def work(weights: NodeWeights, begin: int, end: int) -> None:
-        out[begin:end] = weights.average(g, coefficients, begin, end)
+    def average(weights: NodeWeights, begin: int, end: int) -> FloatArray:
+        return weights.average(g, coefficients, begin, end)
 
-    _in_pieces(work, prepared, nodes, threads)
-    return out
+    return _in_pieces(average, np.empty(prepared.n_rows), prepared, nodes, threads)
 
 
 def expected_products(
@@ -202,29 +200,33 @@ def expected_products(
     threads: int | None,
 ) -> FloatArray:
     """Expectations of ``g`` times 1 and each latent dimension in every row, (N, 1 + D)."""
-    out = np.empty_like(coefficients)
 
-    def work(weights: NodeWeights, begin: int, end: int) -> None:
-        out[begin:end] = weights.average_products(g, coefficients, begin, end)
+    def average(weights: NodeWeights, begin: int, end: int) -> FloatArray:
+        return weights.average_products(g, coefficients, begin, end)
 
-    _in_pieces(work, prepared, nodes, threads)
-    return out
+    return _in_pieces(average, np.empty_like(coefficients), prepared, nodes, threads)
 
 
 def _in_pieces(
-    work: Callable[[NodeWeights, int, int], None],
+    average: Callable[[NodeWeights, int, int], FloatArray],
+    out: FloatArray,
     prepared: PredictionDesign,
     nodes: Iterator[NodeWeights],
     threads: int | None,
-) -> None:
-    """Call ``work`` for all rows, some at a time; which thread does is all the same."""
+) -> FloatArray:
+    """Fill the rows of ``out``, some at a time; which thread does is all the same."""
+
+    def fill(weights: NodeWeights, begin: int, end: int) -> None:
+        out[begin:end] = average(weights, begin, end)
+
     workers = threads or available_threads()
     for weights in nodes:
         pieces = chunks(prepared, weights.n_nodes, weights.begin, weights.end, ELEMENTS)
         if workers == 1 or len(pieces) == 1:
             for begin, end in pieces:
-                work(weights, begin, end)
+                fill(weights, begin, end)
             continue
         with ThreadPoolExecutor(workers) as pool:
             # Raises what a thread raised.
-            list(pool.map(partial(work, weights), *zip(*pieces, strict=True)))
+            list(pool.map(partial(fill, weights), *zip(*pieces, strict=True)))
+    return out
